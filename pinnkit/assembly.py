@@ -1,0 +1,132 @@
+"""From a problem and settings to a trial function, its residuals at collocation points, and an optimizer."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from pinnkit import settings as chosen
+from pinnkit.collocation import Amounts, collocate
+from pinnkit.corners import CornerFunctions, corner_functions
+from pinnkit.errors import BadInput
+from pinnkit.networks import MLP, FourierMLP
+from pinnkit.optimizers import LBFGS, Adam, LeastSquares, LevenbergMarquardt, Optimizer, Schedule
+from pinnkit.problem import Problem
+from pinnkit.residuals import Residuals
+from pinnkit.settings import Settings
+from pinnkit.trial import Trial, TrialShape
+
+SLOPE = 1.5  # of the first layer, per half-width of the domain
+SPREAD = 5.0  # of Fourier features, likewise
+INTERIOR_PER_COLUMN, LEAST_INTERIOR = 5, 2000
+BOUNDARY_PER_EDGE, LEAST_BOUNDARY = 40, 600
+POINTS_PER_CORNER, POINTS_PER_CORNER_EDGE = 100, 24
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """All that training needs, at its start."""
+
+    trial: Trial
+    residuals: Residuals
+    optimizer: Optimizer
+    max_steps: int
+
+
+def assemble(problem: Problem, settings: Settings, features: nn.Module | None = None) -> Assembly:
+    """The start of a run: parameters, points and scales depend on the seed alone.
+
+    `features` replaces the network of the settings by any module that maps (n, d) to (n, width).
+    """
+    device = chosen.check_device(settings.device, settings.dtype)
+    dtype = {"float64": torch.float64, "float32": torch.float32}[settings.dtype]
+    trial = trial_for(problem, settings, features).to(device=device, dtype=dtype)
+    residuals = Residuals(problem, trial, points_for(problem, settings, trial))
+    residuals.normalise()
+    start_head(residuals, settings)
+    optimizer, steps = optimizer_for(residuals, settings)
+    return Assembly(trial, residuals, optimizer, settings.training.max_steps or steps)
+
+
+def trial_for(problem: Problem, settings: Settings, features: nn.Module | None = None) -> Trial:
+    """The trial function of a problem before training, in float64 on the CPU."""
+    enrichment = corner_functions(problem) if settings.network.corners else None
+    shape = TrialShape(
+        coordinates=problem.coordinates,
+        fields=problem.fields,
+        bounds=tuple(map(tuple, problem.domain.bounds.tolist())),
+        unknowns={name: unknown.raw() for name, unknown in problem.unknowns.items()},
+    )
+    return Trial(features or network(settings, len(problem.coordinates)), shape, enrichment)
+
+
+def network(settings: Settings, inputs: int) -> nn.Module:
+    """The feature map that the settings describe, drawn with their seed."""
+    chosen, generator = settings.network, torch.Generator().manual_seed(settings.seed)
+    if chosen.name == "fourier":
+        assert chosen.frequencies is not None
+        spread = chosen.slope or SPREAD
+        return FourierMLP(inputs, chosen.frequencies, spread, chosen.layers, chosen.activation, generator)
+    return MLP(inputs, chosen.layers, chosen.activation, chosen.slope or SLOPE, generator)
+
+
+def points_for(problem: Problem, settings: Settings, trial: Trial, draw: int = 0):  # type: ignore[no-untyped-def]
+    """Collocation points: as many as the settings say, else enough for the linear parameters to be well determined."""
+    wanted, edges = settings.sampling, len(problem.domain.resolve("boundary"))
+    columns = trial.weight.shape[1]
+    many = problem.domain.dimension - 1
+    amounts = Amounts(
+        wanted.interior or max(INTERIOR_PER_COLUMN * columns, LEAST_INTERIOR),
+        wanted.boundary or many * max(BOUNDARY_PER_EDGE * edges, LEAST_BOUNDARY),
+        many * POINTS_PER_CORNER if wanted.corner is None else wanted.corner,
+        many * POINTS_PER_CORNER_EDGE if wanted.corner is None else wanted.corner // 4,
+    )
+    return collocate(problem, wanted.method, amounts, settings.seed, draw)
+
+
+def start_head(residuals: Residuals, settings: Settings) -> None:
+    """Bring the solution to size 1 by one least-squares solve for the head; keep it, or draw a random head instead."""
+    theta, _, _ = LeastSquares().step(residuals, residuals.theta, {})
+    residuals.assign(theta)
+    residuals.rescale_output()
+    trial = residuals.trial
+    with torch.no_grad():
+        if settings.network.head == "random":
+            generator = torch.Generator().manual_seed(settings.seed)
+            drawn = torch.randn(trial.weight.shape, generator=generator, dtype=torch.float64)
+            trial.weight.copy_(drawn / trial.weight.shape[1] ** 0.5)
+            trial.bias.zero_()
+
+
+def optimizer_for(residuals: Residuals, settings: Settings) -> tuple[Optimizer, int]:
+    """The optimizer of the settings and its automatic number of steps."""
+    record, steps = settings.optimizer, settings.training.max_steps
+    match record:
+        case chosen.LeastSquares():
+            return LeastSquares(), 20
+        case chosen.GaussNewton():
+            stages = ((LeastSquares(), 5), (LevenbergMarquardt(record.damping, record.acceleration), 10**9))
+            return Schedule(stages), 200
+        case chosen.Adam():
+            return Adam(record.learning_rate, record.half_life), 5000
+        case chosen.LBFGS():
+            return LBFGS(record.history), 3000
+        case chosen.AdamLBFGS():
+            adam = Adam(record.learning_rate, record.half_life)
+            return Schedule(
+                ((adam, record.adam_steps), (LBFGS(record.history), steps or 10**9))
+            ), record.adam_steps + 3000
+        case chosen.Auto():
+            return _automatic(residuals), 200
+    raise BadInput("optimizer", f"{record.name} has no implementation", "choose another one")
+
+
+def _automatic(residuals: Residuals) -> Optimizer:
+    """One linear solve where that is all there is to do; else all parameters, from a solved head."""
+    if residuals.is_affine():
+        return LeastSquares()
+    return Schedule(((LeastSquares(), 5), (LevenbergMarquardt(), 10**9)))
+
+
+def enrichment_terms(trial: Trial) -> CornerFunctions | None:
+    return trial.enrichment if isinstance(trial.enrichment, CornerFunctions) else None

@@ -1,0 +1,286 @@
+"""Singular functions at the corners of polygons, and about their holes.
+
+Near a corner of interior angle ω the solution of −∇·(k∇u) = f with smooth data is smooth up to multiples of
+
+    r^λ sin(λφ)  or  r^λ cos(λφ),      λ = m π/ω  for equal types of condition on both sides, (m − ½) π/ω for unequal ones,
+
+with the sine where the condition at φ = 0 fixes u and the cosine where it fixes the flux (Kondrat'ev 1967; Grisvard
+1985). In ζ = log z they are Im and Re of exp(λζ). Where λ is a whole number that is a polynomial, left to the features,
+but data that clash in the corner bring its companion ζ exp(λζ). A Robin condition is a flux condition perturbed by
+u itself; each perturbation adds terms one power of r higher, with either phase, and one more logarithm where the first had one.
+
+The branch cut runs outside the domain, along the middle of the outer angle. Where that ray meets the domain again (a
+hole, a notch) z is replaced by z/(1 − z/p) with p on the ray, still outside, and the cut ends at p; seen from the
+corner this is one more perturbation. Holes themselves bring log r and r^(−m) about a point in them (the logarithmic
+conjugation of Axler 1986; Trefethen 2018). All these functions are harmonic: where k is constant they leave the equation untouched.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import shapely
+import torch
+from torch import Tensor
+
+from pinnkit.coefficients import NotSecondOrder, boundary_coefficients, condition_on, interior_coefficients
+from pinnkit.geometry import Corner, Planar, SpaceTime
+from pinnkit.problem import Problem
+
+MOST_COLUMNS = 240
+HIGHEST_EXPONENT = 6.0  # of unperturbed powers
+HIGHEST_PERTURBED = 4.0
+HIGHEST_LOGARITHM = 3.5
+SMOOTH_ENOUGH = 2.5  # a corner whose lowest singular power is above is left to the features
+POLES = 8  # powers r^(−m) about each hole
+TIME_ORDER = (
+    6  # singular functions of transient problems are multiplied by Chebyshev polynomials of lower degree
+)
+
+
+@dataclass(frozen=True)
+class Term:
+    """Im (sine) or Re of ζ^logarithms exp(exponent ζ)."""
+
+    exponent: float
+    logarithms: int
+    sine: bool
+
+
+@dataclass(frozen=True)
+class Singularity:
+    """A term about a point: z = (x − vertex)/scale turned so that the branch cut is the negative real axis, φ = 0 at −½ angle.
+
+    `pole` is the distance along the cut, in units of scale, at which the cut ends.
+    """
+
+    vertex: tuple[float, float]
+    middle: float
+    angle: float
+    scale: float
+    pole: float
+    term: Term
+
+
+class CornerFunctions:
+    """Singular functions as an enrichment of a trial function."""
+
+    def __init__(self, singularities: Sequence[Singularity], time: tuple[float, float] | None = None) -> None:
+        self.singularities, self.time = tuple(singularities), time
+        self.count = len(self.singularities) * (1 if time is None else TIME_ORDER)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Plain numbers and lists, from which `from_plain` makes the same functions."""
+        return {
+            "singularities": [asdict(s) for s in self.singularities],
+            "time": self.time and list(self.time),
+        }
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> "CornerFunctions":
+        singularities = [
+            Singularity(**{**s, "vertex": tuple(s["vertex"]), "term": Term(**s["term"])})
+            for s in plain["singularities"]
+        ]
+        return cls(singularities, tuple(plain["time"]) if plain["time"] else None)
+
+    def __call__(self, *coordinates: Tensor) -> Tensor:
+        """Function k at its own points: coordinates (count, n) each → (count, n)."""
+        like = coordinates[0]
+        if self.time is None:
+            return self._values(self._columns(like), *coordinates)
+        repeated = self._columns(like).repeat_interleave(TIME_ORDER, 1)
+        return self._values(repeated, *coordinates[:2]) * self._chebyshev(coordinates[2])
+
+    def _columns(self, like: Tensor) -> Tensor:
+        """The parameters of all singularities, (9, count, 1)."""
+        rows = [
+            (
+                *s.vertex,
+                math.cos(s.middle),
+                math.sin(s.middle),
+                s.angle / 2,
+                s.scale,
+                1 / s.pole,
+                s.term.exponent,
+                s.term.sine,
+            )
+            for s in self.singularities
+        ]
+        return torch.tensor(rows, dtype=like.dtype, device=like.device).T[..., None]
+
+    def _values(self, columns: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        x0, y0, c, s, half, scale, inverse_pole, exponent, sine = columns
+        dx, dy = (x - x0) / scale, (y - y0) / scale
+        z = torch.complex(c * dx + s * dy, c * dy - s * dx)
+        z = z / (1 + z * inverse_pole)
+        zeta = torch.complex(z.abs().clamp_min(1e-300).log(), z.angle() + half)
+        values = torch.exp(exponent * zeta) * self._logarithms(zeta)
+        return torch.where(sine > 0, values.imag, values.real)
+
+    def _logarithms(self, zeta: Tensor) -> Tensor:
+        repeats = 1 if self.time is None else TIME_ORDER
+        powers = torch.tensor([s.term.logarithms for s in self.singularities], device=zeta.device)
+        powers = powers.repeat_interleave(repeats)[:, None]
+        out = torch.ones_like(zeta)
+        for p in range(int(powers.max())):
+            out = torch.where(powers > p, out * zeta, out)
+        return out
+
+    def _chebyshev(self, t: Tensor) -> Tensor:
+        """T_j(t), j = 0 … TIME_ORDER − 1 by turns, on the time interval scaled to [−1, 1]."""
+        assert self.time is not None
+        start, end = self.time
+        tau = (2 * t - start - end) / (end - start)
+        chebyshev = [torch.ones_like(tau), tau]
+        while len(chebyshev) < TIME_ORDER:
+            chebyshev.append(2 * tau * chebyshev[-1] - chebyshev[-2])
+        turn = torch.arange(self.count, device=t.device)[:, None] % TIME_ORDER
+        return torch.where(
+            turn == 0,
+            chebyshev[0],
+            sum(torch.where(turn == j, c, 0.0) for j, c in enumerate(chebyshev[1:], 1)),
+        )
+
+
+def is_whole(exponent: float) -> bool:
+    return abs(exponent - round(exponent)) < 1e-9
+
+
+def corner_terms(angle: float, fixed_after: bool, fixed_before: bool, perturbed: int = 0) -> list[Term]:
+    """The singular terms of a corner; `perturbed` is how many logarithms a perturbation adds (Robin: 1), −1 for no perturbation."""
+    shift = 0.0 if fixed_after == fixed_before else 0.5
+    found = [
+        (m - shift) * math.pi / angle for m in range(1, int(HIGHEST_EXPONENT * angle / math.pi + shift) + 1)
+    ]
+    powers = [Term(e, 0, fixed_after) for e in found if not is_whole(e)]
+    terms = [Term(e, 1, fixed_after) for e in found if is_whole(e) and e < HIGHEST_LOGARITHM]
+    if powers and powers[0].exponent < SMOOTH_ENOUGH:
+        terms += powers
+    if perturbed < 0:
+        return terms
+    above = [t for term in terms for t in _perturbations(term, perturbed)]
+    kept = [t for t in terms if t.exponent < HIGHEST_PERTURBED]
+    return list({_key(t): t for t in [*kept, *above]}.values())
+
+
+def _perturbations(term: Term, more_logarithms: int) -> Iterator[Term]:
+    for j in (1, 2):
+        exponent = term.exponent + j
+        highest = term.logarithms + j * more_logarithms if term.logarithms else 0
+        for logarithms in range(term.logarithms, highest + 1):
+            if exponent < HIGHEST_PERTURBED:
+                yield Term(exponent, logarithms, True)
+                yield Term(exponent, logarithms, False)
+
+
+def _key(term: Term) -> tuple[float, int, bool]:
+    return round(term.exponent, 9), term.logarithms, term.sine
+
+
+def corner_functions(problem: Problem) -> CornerFunctions | None:
+    """The singular functions of a planar diffusion problem, the strongest first if there are too many; None if there are none.
+
+    Corners between pieces whose conditions cannot be read as α u + β (A∇u)·n = g, or where A is no multiple of the
+    identity, are left out.
+    """
+    domain = _space(problem)
+    if not isinstance(domain, Planar) or len(problem.fields) != 1:
+        return None
+    found = [s for corner in domain.corners for s in _of_corner(problem, domain, corner)]
+    found += [s for hole in domain.polygon.interiors for s in _of_hole(hole)] if found else []
+    time = problem.domain.time if isinstance(problem.domain, SpaceTime) else None
+    most = MOST_COLUMNS // (1 if time is None else TIME_ORDER)
+    found = sorted(found, key=lambda s: abs(s.term.exponent) - 0.5 * s.term.logarithms)[:most]
+    return CornerFunctions(found, time) if found else None
+
+
+def _space(problem: Problem) -> Any:
+    return problem.domain.space if isinstance(problem.domain, SpaceTime) else problem.domain
+
+
+def singular_corners(problem: Problem) -> list[Corner]:
+    """Corners with singular functions of their own."""
+    return [corner for corner, _ in _corner_terms(problem)]
+
+
+def rough_corners(problem: Problem) -> list[Corner]:
+    """Corners where the gradient may be infinite: towards them points are graded inside as well."""
+    return [corner for corner, terms in _corner_terms(problem) if any(t.exponent < 1 for t in terms)]
+
+
+def _corner_terms(problem: Problem) -> list[tuple[Corner, list[Term]]]:
+    domain = _space(problem)
+    if not isinstance(domain, Planar) or len(problem.fields) != 1:
+        return []
+    found = [(corner, _terms(problem, domain, corner)) for corner in domain.corners]
+    return [(corner, terms) for corner, terms in found if terms]
+
+
+def _of_corner(problem: Problem, domain: Planar, corner: Corner) -> list[Singularity]:
+    reach = _reach(domain, corner)
+    scale = max(corner.lengths) if math.isinf(reach) else reach
+    middle = corner.direction + corner.angle / 2
+    vertex = (float(corner.vertex[0]), float(corner.vertex[1]))
+    return [
+        Singularity(vertex, middle, corner.angle, scale, reach / scale / 2, term)
+        for term in _terms(problem, domain, corner, math.isfinite(reach))
+    ]
+
+
+def _of_hole(hole: shapely.LinearRing) -> list[Singularity]:
+    """log r, Re and Im of z^(−m) about the centre of the largest disc in a hole."""
+    inside = shapely.Polygon(hole)
+    disc = shapely.maximum_inscribed_circle(inside)
+    centre = shapely.get_coordinates(disc)[0]
+    terms = [Term(0.0, 1, False)] + [
+        Term(-float(m), 0, sine) for m in range(1, POLES + 1) for sine in (True, False)
+    ]
+    return [
+        Singularity((float(centre[0]), float(centre[1])), 0.0, 0.0, float(disc.length), math.inf, term)
+        for term in terms
+    ]
+
+
+def _terms(problem: Problem, domain: Planar, corner: Corner, cut: bool = False) -> list[Term]:
+    try:
+        before, after = (_condition_type(problem, domain, piece) for piece in corner.pieces)
+    except NotSecondOrder:
+        return []
+    robin = "robin" in (before, after)
+    return corner_terms(
+        corner.angle, after == "dirichlet", before == "dirichlet", 1 if robin else 0 if cut else -1
+    )
+
+
+def _condition_type(problem: Problem, domain: Planar, piece: str) -> str:
+    """dirichlet, neumann or robin; asked at the middle of the edge."""
+    start, end = domain.edges[piece]
+    along = (end - start) / np.hypot(*(end - start))
+    point, normal = (start + end) / 2, np.array([along[1], -along[0]])
+    if isinstance(problem.domain, SpaceTime):
+        point, normal = np.append(point, np.mean(problem.domain.time)), np.append(normal, 0.0)
+    A = interior_coefficients(problem, point[None]).A[0]
+    if not np.allclose(A, np.eye(2) * A[0, 0], rtol=1e-9, atol=0.0):
+        raise NotSecondOrder("A is not a multiple of the identity")
+    name = condition_on(problem, piece)
+    if name is None:
+        raise NotSecondOrder(f"no condition on {piece}")
+    found = boundary_coefficients(problem, name, point[None], normal[None])
+    if found.beta[0] == 0:
+        return "dirichlet"
+    return "robin" if found.alpha[0] != 0 else "neumann"
+
+
+def _reach(domain: Planar, corner: Corner) -> float:
+    """Distance from the corner at which its branch cut would enter the domain again; infinite if it never does."""
+    middle = corner.direction + corner.angle / 2 + math.pi
+    heading = np.array([math.cos(middle), math.sin(middle)])
+    size = float(np.ptp(domain.bounds, axis=0).sum())
+    ray = shapely.LineString([corner.vertex + 1e-9 * size * heading, corner.vertex + size * heading])
+    inside = shapely.intersection(ray, domain.polygon)
+    if inside.is_empty or inside.length < 1e-9 * size:
+        return math.inf
+    return float(shapely.distance(inside, shapely.Point(corner.vertex)))

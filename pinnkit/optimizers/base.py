@@ -1,0 +1,59 @@
+"""The contract of the optimizers: they see r(θ) and its derivatives, and nothing of PDEs, networks or geometry.
+
+    state = optimizer.init(residuals, θ)
+    θ, state, info = optimizer.step(residuals, θ, state)
+
+State is passed, never kept: a dictionary of tensors and plain numbers, so that a checkpoint of (θ, state) resumes
+bit-exactly. `info.stop` says why no further step makes sense.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor
+
+State = dict[str, Any]
+
+
+class LeastSquaresObjective(Protocol):
+    """loss(θ) = ½ ‖r(θ)‖² with r (rows,), θ (P,)."""
+
+    def __call__(self, theta: Tensor) -> Tensor:
+        """r(θ)."""
+
+    def gradient(self, theta: Tensor) -> tuple[Tensor, Tensor]:
+        """loss and Jᵀr."""
+
+    def jacobian(self, theta: Tensor) -> tuple[Tensor, Tensor]:
+        """r and J (rows, P)."""
+
+    @property
+    def linear(self) -> Tensor:
+        """Positions in θ in which r is affine when the problem is linear."""
+
+
+@dataclass(frozen=True)
+class Info:
+    """What a step did: the loss it arrived at, a few figures worth logging, and a reason to stop, if there is one."""
+
+    loss: float
+    stop: str | None = None
+
+
+class Optimizer(ABC):
+    """One way to make ½ ‖r(θ)‖² smaller."""
+
+    @abstractmethod
+    def init(self, residuals: LeastSquaresObjective, theta: Tensor) -> State: ...
+
+    @abstractmethod
+    def step(
+        self, residuals: LeastSquaresObjective, theta: Tensor, state: State
+    ) -> tuple[Tensor, State, Info]: ...
+
+
+def loss_of(residual: Tensor) -> float:
+    """½ ‖r‖², infinite where r is not finite, so that line searches turn back from there."""
+    loss = 0.5 * float(residual @ residual)
+    return loss if loss < float("inf") else float("inf")

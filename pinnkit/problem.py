@@ -1,0 +1,235 @@
+"""Problems: a domain and a named dict of conditions, each saying on which points which residual must vanish.
+
+A residual is a function that asks for what it needs by name: fields (`u`), coordinates (`x`, `y`, `t`), the outward
+unit `normal` (d, n), `space` (the tuple of spatial coordinates), unknown coefficients, and the values that belong to its points:
+
+    def heat(u, x, y):                       # −∇·(k ∇u) = f
+        return -div(k(x, y) * grad(u, x, y), x, y) - f(x, y)
+
+One sign convention holds for fluxes: **outward**. The heat that leaves the domain per area and time is −k ∂u/∂n;
+`neumann` prescribes it and `robin` sets it to h (u − ambient).
+"""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pinnkit.errors import BadInput
+from pinnkit.geometry import Domain, SpaceTime
+from pinnkit.operators import normal_derivative
+
+Environment = dict[str, Any]
+Residual = Callable[..., Tensor | tuple[Tensor, ...]]
+Value = (
+    float | str | Callable[..., Any]
+)  # a number, the name of an unknown or a datum, or a function asking by name
+
+INTERIOR = "interior"
+
+
+def call_by_name(function: Callable[..., Any], environment: Environment, owner: str) -> Any:
+    """Call a function with the arguments it names, taken from the environment.
+
+    Raises BadInput when it asks for a name that is not there.
+    """
+    parameters = inspect.signature(function).parameters.values()
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return function(**environment)
+    required = [p.name for p in parameters if p.default is p.empty]
+    missing = [name for name in required if name not in environment]
+    if missing:
+        known = ", ".join(environment)
+        raise BadInput(
+            owner, f"it asks for {missing[0]!r}, which does not exist here", f"names to use are {known}"
+        )
+    return function(**{p.name: environment[p.name] for p in parameters if p.name in environment})
+
+
+def evaluate(value: Value, environment: Environment, owner: str) -> Any:
+    """A coefficient or datum at the points of the environment."""
+    if isinstance(value, str):
+        if value not in environment:
+            raise BadInput(owner, f"there is no {value!r}", f"names to use are {', '.join(environment)}")
+        return environment[value]
+    return call_by_name(value, environment, owner) if callable(value) else value
+
+
+@dataclass(frozen=True)
+class Condition:
+    """`residual` = 0 `on` part of the domain, with a relative `weight` in the loss.
+
+    `on` is "interior", or one or several names of boundary pieces or groups; with `points` (n, d) it is where data were
+    measured, and `values` are further named arguments (n,) of the residual. With `partner`, the boundary piece `on` is
+    paired with another one, point by point, and every field `u` is also known there as `u_partner`.
+    """
+
+    residual: Residual
+    on: str | tuple[str, ...] = INTERIOR
+    weight: float = 1.0
+    points: NDArray[np.float64] | None = None
+    values: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    partner: str | None = None
+
+
+def pde(residual: Residual, weight: float = 1.0) -> Condition:
+    """A partial differential equation: residual(…) = 0 in the interior."""
+    return Condition(residual, INTERIOR, weight)
+
+
+def dirichlet(
+    on: str | Sequence[str], value: Value = 0.0, field: str = "u", weight: float = 1.0
+) -> Condition:
+    """u = value on pieces of the boundary."""
+
+    def residual(**env: Any) -> Tensor:
+        return env[field] - evaluate(value, env, f"dirichlet on {on}")
+
+    return Condition(residual, _names(on), weight)
+
+
+def neumann(
+    on: str | Sequence[str],
+    flux: Value = 0.0,
+    conductivity: Value = 1.0,
+    field: str = "u",
+    weight: float = 1.0,
+) -> Condition:
+    """−k ∂u/∂n = flux: the prescribed flux leaves the domain where it is positive; 0 insulates."""
+
+    def residual(**env: Any) -> Tensor:
+        k, q = (evaluate(v, env, f"neumann on {on}") for v in (conductivity, flux))
+        return -k * normal_derivative(env[field], env["normal"], *env["space"]) - q
+
+    return Condition(residual, _names(on), weight)
+
+
+def robin(
+    on: str | Sequence[str],
+    coefficient: Value,
+    ambient: Value = 0.0,
+    conductivity: Value = 1.0,
+    field: str = "u",
+    weight: float = 1.0,
+) -> Condition:
+    """−k ∂u/∂n = h (u − ambient): the flux leaves the domain where it is hotter than its surroundings."""
+
+    def residual(**env: Any) -> Tensor:
+        k, h, outside = (evaluate(v, env, f"robin on {on}") for v in (conductivity, coefficient, ambient))
+        return -k * normal_derivative(env[field], env["normal"], *env["space"]) - h * (env[field] - outside)
+
+    return Condition(residual, _names(on), weight)
+
+
+def initial(value: Value = 0.0, field: str = "u", weight: float = 1.0) -> Condition:
+    """u = value at the start of the time interval."""
+    return dirichlet("initial", value, field, weight)
+
+
+def periodic(on: str, partner: str, field: str = "u", weight: float = 1.0) -> Condition:
+    """u and ∂u/∂n continue from one straight boundary piece to another one that is its translate."""
+
+    def residual(**env: Any) -> tuple[Tensor, Tensor]:
+        u, other, space, normal = env[field], env[f"{field}_partner"], env["space"], env["normal"]
+        slope = normal_derivative(other, normal, *env["space_partner"])
+        return u - other, normal_derivative(u, normal, *space) - slope
+
+    return Condition(residual, on, weight, partner=partner)
+
+
+def measured(
+    points: NDArray[np.float64],
+    values: NDArray[np.float64],
+    sigma: float | NDArray[np.float64] = 1.0,
+    field: str = "u",
+    weight: float = 1.0,
+) -> Condition:
+    """u = values at measured points (n, d), each row divided by its standard deviation relative to the smallest."""
+    points, values = np.atleast_2d(np.asarray(points, float)), np.asarray(values, float).reshape(-1)
+    relative = np.broadcast_to(np.asarray(sigma, float), values.shape) / np.min(sigma)
+
+    def residual(measured: Tensor, spread: Tensor, **env: Any) -> Tensor:
+        return (env[field] - measured) / spread
+
+    return Condition(residual, "data", weight, points, {"measured": values, "spread": relative})
+
+
+def _names(on: str | Sequence[str]) -> str | tuple[str, ...]:
+    return on if isinstance(on, str) else tuple(on)
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """A coefficient to be found from data, starting from `initial`; `positive` ones are searched as logarithms."""
+
+    initial: float = 1.0
+    positive: bool = False
+    true: float | None = None
+
+    def raw(self) -> float:
+        return float(np.log(self.initial)) if self.positive else self.initial
+
+    def value(self, raw: Tensor) -> Tensor:
+        return raw.exp() if self.positive else raw
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is to be solved: conditions on the fields over a domain.
+
+    `exact` gives the fields from coordinates by name (a tensor, or a tuple in the order of `fields`); `free` names pieces
+    of the boundary where the equation itself needs no condition (outflow).
+    """
+
+    domain: Domain
+    conditions: Mapping[str, Condition]
+    fields: tuple[str, ...] = ("u",)
+    unknowns: Mapping[str, Unknown] = field(default_factory=dict)
+    exact: Callable[..., Any] | None = None
+    free: tuple[str, ...] = ()
+    name: str = "problem"
+    description: str = ""
+
+    @property
+    def coordinates(self) -> tuple[str, ...]:
+        return self.domain.coordinates
+
+    @property
+    def transient(self) -> bool:
+        return isinstance(self.domain, SpaceTime)
+
+    @property
+    def space_dimension(self) -> int:
+        return self.domain.dimension - self.transient
+
+    def environment(
+        self, coordinates: Sequence[Tensor], fields: Mapping[str, Tensor], **more: Any
+    ) -> Environment:
+        """The names a residual may ask for at given points."""
+        named = dict(zip(self.coordinates, coordinates, strict=True))
+        space = tuple(c for name, c in named.items() if name != "t")
+        return {**named, **fields, "space": space, **more}
+
+    def residual(self, name: str, environment: Environment) -> Tensor:
+        """The residual of one condition, (equations, n). Refuses any other shape: (n,) against (n, 1) broadcasts silently."""
+        rows = call_by_name(self.conditions[name].residual, environment, f"condition {name!r}")
+        rows = rows if isinstance(rows, tuple) else (rows,)
+        n = len(environment[self.coordinates[0]])
+        for row in rows:
+            if row.shape != (n,):
+                raise BadInput(
+                    f"condition {name!r}", f"its residual has shape {tuple(row.shape)}, wanted ({n},)",
+                    "return one number per point (a tuple of such for several equations)",
+                )  # fmt: skip
+        return torch.stack(rows)
+
+    def exact_values(self, points: Tensor) -> Tensor:
+        """The exact fields, (n, fields), at points (n, d)."""
+        assert self.exact is not None
+        out = call_by_name(self.exact, self.environment(points.unbind(-1), {}), "exact")
+        return torch.stack(out if isinstance(out, tuple) else (out,), -1)

@@ -1,0 +1,1 @@
+"""References: what a solution is compared with, each with its own error."""

@@ -1,0 +1,202 @@
+"""One self-contained page about a result: problem, verdict, figures, figures of merit, how to repeat it.
+
+The page needs no network, no script and no other file, and prints.
+"""
+
+import base64
+import json
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from html import escape
+from html.entities import html5
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from pinnkit.export import Answer
+from pinnkit.plotting import save_plots
+from pinnkit.settings import ProblemChoice, Settings
+
+SYMBOLS = {  # TeX commands that HTML calls otherwise
+    "partial": "∂", "cdot": "·", "infty": "∞", "neq": "≠", "to": "→", "sqrt": "√",
+    "left": "", "right": "", "quad": "  ",
+}  # fmt: skip
+
+CAPTIONS = {
+    "solution": "Prediction and reference on one scale.",
+    "error": "Distance between prediction and reference, on a logarithmic scale.",
+    "residual": "What the equations leave over. A small residual alone proves nothing.",
+    "loss": "Loss during training, in all and of each condition, and the error where it was measured.",
+    "points": "The domain, the conditions on its boundary, and the collocation points of each.",
+}
+
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 60rem; margin: 2rem auto;
+       padding: 0 1.5rem }
+h1 { font-size: 1.7rem; line-height: 1.25; margin: 0 0 .3rem }
+h2 { font-size: 1.15rem; margin: 2.2rem 0 .6rem; border-bottom: 1px solid #ddd; padding-bottom: .2rem }
+pre { font: 14px/1.6 ui-monospace, monospace; background: #f6f7f8; padding: .8rem 1.1rem; border-radius: 6px;
+      overflow-x: auto; white-space: pre-wrap }
+sub, sup { line-height: 0 }
+.about { color: #666; margin: 0 0 1rem }
+.badge { display: inline-block; padding: .3rem .9rem; border-radius: 1rem; color: #fff; font-weight: 600 }
+.trusted { background: #2e7d4f } .untrusted { background: #b3541e }
+.tiles { display: flex; flex-wrap: wrap; gap: 1rem; margin: 1.2rem 0; padding: 0; list-style: none }
+.tiles li { flex: 1 1 9rem; background: #f6f7f8; border-radius: 6px; padding: .7rem 1rem }
+.tiles b { display: block; font-size: 1.35rem; font-weight: 600 }
+.tiles span, figcaption { color: #666; font-size: .88rem }
+figure { margin: 1.4rem 0; break-inside: avoid }
+figure img { max-width: 100%; display: block; margin: 0 auto .4rem }
+figcaption { text-align: center }
+table { border-collapse: collapse; font-size: .9rem }
+td, th { text-align: left; padding: .15rem 1.5rem .15rem 0; vertical-align: top;
+         border-bottom: 1px solid #eee }
+th { color: #666; font-weight: normal }
+@media print { body { margin: 0; max-width: none; font-size: 11pt } .badge { print-color-adjust: exact } }
+"""
+
+
+def write_report(result: Answer, folder: Path) -> Path:
+    """Write report.html into the folder, with the figures in its plots/, drawn if they are not there."""
+    plots = folder / "plots"
+    if not (plots / "solution.png").exists():
+        save_plots(result, folder)
+    path = folder / "report.html"
+    path.write_text(_page(result, plots), encoding="utf-8")
+    return path
+
+
+def _page(result: Answer, plots: Path) -> str:
+    title, _, description = result.problem.description.strip().partition("\n")
+    title = escape(title.rstrip(".") or result.problem.name)
+    results = "".join(_figure(plots, name) for name in ("solution", "error", "residual", "loss"))
+    return f"""<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>{title}</title><style>{STYLE}</style></head><body>
+<h1>{title}</h1>
+<p class="about">{_about(result.metrics)}</p>
+{_badge(str(result.metrics.get("verdict", "untrusted: no verdict")))}
+{_tiles(result.metrics)}
+<h2>The problem</h2>
+{typeset(description)}
+{_figure(plots, "points")}
+<h2>The answer</h2>
+{results}
+<h2>Figures of merit</h2>
+{_table(result.metrics)}
+<h2>How to repeat it</h2>
+<pre>{escape(command(result.settings))}</pre>
+<h2>Settings</h2>
+{_table(result.settings.to_mapping())}
+</body></html>
+"""
+
+
+def _about(metrics: Mapping[str, Any]) -> str:
+    named = [metrics.get(key) for key in ("problem", "task", "optimizer", "dtype", "device")]
+    return " · ".join(escape(str(value)) for value in named if value)
+
+
+def _badge(verdict: str) -> str:
+    kind = "untrusted" if verdict.startswith("untrusted") else "trusted"
+    return f'<p class="badge {kind}">{escape(verdict)}</p>'
+
+
+def _tiles(metrics: Mapping[str, Any]) -> str:
+    reference, seconds = metrics.get("reference") or {}, metrics.get("seconds") or {}
+    tiles = {
+        "relative L² error": metrics.get("relative_l2"),
+        "largest error": metrics.get("max_error"),
+        f"error of the reference ({reference.get('kind', 'none')})": reference.get("error_estimate"),
+        "seconds of training": seconds.get("train"),
+    }
+    items = [f"<li><b>{_shown(value, 3)}</b><span>{escape(key)}</span></li>" for key, value in tiles.items()]
+    return f'<ul class="tiles">{"".join(items)}</ul>'
+
+
+def _figure(plots: Path, name: str) -> str:
+    """The figure of that name, as a picture in the page, and its animation; nothing if there is none."""
+    images = [_image(path) for path in (plots / f"{name}.png", plots / f"{name}.gif") if path.exists()]
+    return f"<figure>{''.join(images)}<figcaption>{CAPTIONS[name]}</figcaption></figure>" if images else ""
+
+
+def _image(path: Path) -> str:
+    data = base64.b64encode(path.read_bytes()).decode()
+    return f'<img alt="{path.stem}" src="data:image/{path.suffix[1:]};base64,{data}">'
+
+
+def _table(mapping: Mapping[str, Any]) -> str:
+    rows = [f"<tr><th>{escape(key)}</th><td>{_shown(value)}</td></tr>" for key, value in _flat(mapping)]
+    return f"<table>{''.join(rows)}</table>"
+
+
+def _flat(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested keys joined by dots."""
+    for key, value in mapping.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _shown(value: Any, digits: int = 6) -> str:
+    if value is None:
+        return "—"
+    return f"{value:.{digits}g}" if isinstance(value, float) else escape(str(value))
+
+
+def command(settings: Settings) -> str:
+    """The command line that gives these settings: those that are not the default ones."""
+    choice = settings.problem
+    optimizer = type(settings.optimizer)
+    usual = dict(_flat(Settings(ProblemChoice(choice.name), optimizer=optimizer()).to_mapping()))
+    groups = {
+        "problem": choice.file or choice.name,
+        "network": settings.network.name,
+        "optimizer": optimizer.name,
+    }
+    own = {
+        key: value
+        for key, value in _flat(settings.to_mapping())
+        if key not in ("problem.file", "network.name") and (key not in usual or value != usual[key])
+    }
+    words = [f"{key}={_argument(value)}" for key, value in (groups | own).items()]
+    return shlex.join(["python", "-m", "pinnkit", *words])
+
+
+def _argument(value: Any) -> str:
+    """A value in the grammar of overrides."""
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+
+
+def typeset(text: str) -> str:
+    """Plain text as HTML: indented blocks and $…$ are mathematics, other blocks are paragraphs.
+
+    Mathematics may hold Unicode and simple TeX: Greek letters, operators, fractions, sub- and superscripts.
+    """
+    lines = text.expandtabs().splitlines()
+    blocks = [list(block) for filled, block in groupby(lines, key=lambda line: bool(line.strip())) if filled]
+    return "\n".join(_block(block) for block in blocks)
+
+
+def _block(lines: list[str]) -> str:
+    margins = [len(line) - len(line.lstrip()) for line in lines]
+    if min(margins):
+        body = "\n".join(line[min(margins) :] for line in lines)
+        return f"<pre>{_mathematics(body)}</pre>"
+    parts = re.split(r"\$+", "\n".join(lines))
+    typed = [f"<i>{_mathematics(part)}</i>" if k % 2 else escape(part) for k, part in enumerate(parts)]
+    return f"<p>{''.join(typed)}</p>"
+
+
+def _mathematics(text: str) -> str:
+    text = re.sub(r"\\frac\{([^{}]*)\}\{([^{}]*)\}", r"(\1)/(\2)", escape(text))
+    text = re.sub(r"\\([A-Za-z]+)", lambda found: _symbol(found[1]), text)
+    text = re.sub(r"\^(?:\{([^{}]*)\}|(\w+))", lambda found: f"<sup>{found[1] or found[2]}</sup>", text)
+    return re.sub(r"_(?:\{([^{}]*)\}|(\w+))", lambda found: f"<sub>{found[1] or found[2]}</sub>", text)
+
+
+def _symbol(command: str) -> str:
+    """The character that a TeX command stands for; its name where there is none."""
+    return SYMBOLS[command] if command in SYMBOLS else html5.get(f"{command};", command)

@@ -1,0 +1,174 @@
+"""What a run gives: the solution as a function of points, with its figures of merit."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from pinnkit import checkpoint
+from pinnkit.assembly import network
+from pinnkit.corners import CornerFunctions
+from pinnkit.errors import BadInput, CheckpointUnusable
+from pinnkit.evaluation import Reference
+from pinnkit.problem import INTERIOR, Problem
+from pinnkit.residuals import Collocation, field_at
+from pinnkit.settings import Settings
+from pinnkit.trial import Trial, TrialShape
+
+Array = NDArray[np.float64]
+CHUNK = 20_000  # points evaluated at a time
+
+
+@dataclass(frozen=True)
+class Solution:
+    """A trained trial function, by itself: all that is needed to evaluate it."""
+
+    trial: Trial
+    settings: Settings
+    metrics: Mapping[str, Any]
+    history: Sequence[Mapping[str, Any]]
+
+    @property
+    def coordinates(self) -> tuple[str, ...]:
+        return self.trial.shape.coordinates
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        return self.trial.fields
+
+    @property
+    def unknowns(self) -> dict[str, float]:
+        """The coefficients that were found."""
+        return {name: entry["value"] for name, entry in self.metrics.get("unknowns", {}).items()}
+
+    def predict(self, points: ArrayLike) -> Array:
+        """The fields, (n, fields), at points (n, d). Raises BadInput for another shape."""
+        return predict(self.trial, points)
+
+
+def predict(trial: Trial, points: ArrayLike) -> Array:
+    """The fields, (n, fields), of a trial function at points (n, d) in the order of its coordinates."""
+    array = np.asarray(points, dtype=float)
+    names = ", ".join(trial.shape.coordinates)
+    if array.ndim != 2 or array.shape[1] != len(trial.shape.coordinates):
+        raise BadInput(
+            "points", f"shape {array.shape}", f"give (n, {len(trial.shape.coordinates)}): columns {names}"
+        )
+    with torch.no_grad():
+        parts = [
+            trial(torch.as_tensor(part).to(trial.weight))
+            for part in np.array_split(array, -(-len(array) // CHUNK) or 1)
+        ]
+    return torch.cat(parts).double().cpu().numpy()
+
+
+@dataclass(frozen=True)
+class Result:
+    """A solution together with the problem it solves and the reference it was compared with."""
+
+    problem: Problem
+    solution: Solution
+    reference: Reference | None
+    collocation: Mapping[str, Collocation]
+
+    @property
+    def metrics(self) -> Mapping[str, Any]:
+        return self.solution.metrics
+
+    @property
+    def history(self) -> Sequence[Mapping[str, Any]]:
+        return self.solution.history
+
+    @property
+    def settings(self) -> Settings:
+        return self.solution.settings
+
+    @property
+    def unknowns(self) -> dict[str, float]:
+        """The coefficients that were found."""
+        return self.solution.unknowns
+
+    @property
+    def missed_tolerance(self) -> bool:
+        """Whether an accuracy was asked for and not shown to be reached."""
+        asked, reached = self.settings.tolerance, self.metrics["relative_l2"]
+        return asked is not None and not (reached is not None and self.metrics["verdict"] == "trusted")
+
+    def predict(self, points: ArrayLike) -> Array:
+        """The fields, (n, fields), at points (n, d)."""
+        return self.solution.predict(points)
+
+    def residuals(self, points: Array) -> dict[str, Array]:
+        """The residual (n,) of each equation in the interior, at points (n, d) inside."""
+        names = [name for name, condition in self.problem.conditions.items() if condition.on == INTERIOR]
+        return {name: self._residual(name, points) for name in names}
+
+    def _residual(self, name: str, points: Array) -> Array:
+        trial = self.solution.trial
+        parameters = {k: p.detach() for k, p in trial.named_parameters()}
+        found = {k: u.value(parameters[f"unknowns.{k}"]) for k, u in self.problem.unknowns.items()}
+        coordinates, fields = field_at(trial, torch.as_tensor(points).to(trial.weight), parameters)
+        rows = self.problem.residual(name, self.problem.environment(coordinates, fields, **found))
+        return (
+            rows.detach().square().sum(0).sqrt().cpu().numpy()
+            if len(rows) > 1
+            else rows[0].detach().double().cpu().numpy()
+        )
+
+    def plot(self, folder: str | Path) -> None:
+        """Write the figures of the solution, the error, the residual, the loss and the points into folder/plots."""
+        from pinnkit.plotting import save_plots  # matplotlib takes a second to import
+
+        save_plots(self, Path(folder))
+
+
+def to_plain(solution: Solution) -> dict[str, Any]:
+    """A solution as tensors and plain values; `from_plain` makes it again without the problem it came from."""
+    trial, shape = solution.trial, solution.trial.shape
+    return {
+        "shape": {
+            "coordinates": list(shape.coordinates),
+            "fields": list(shape.fields),
+            "bounds": [list(row) for row in shape.bounds],
+            "unknowns": dict(shape.unknowns),
+        },
+        "enrichment": trial.enrichment.to_plain() if isinstance(trial.enrichment, CornerFunctions) else None,
+        "network": {name: value.detach().clone() for name, value in trial.state_dict().items()},
+        "settings": solution.settings.to_mapping(),
+        "metrics": dict(solution.metrics),
+        "history": list(solution.history),
+    }
+
+
+def from_plain(plain: Mapping[str, Any], features: torch.nn.Module | None = None) -> Solution:
+    """The solution kept in a checkpoint. Raises CheckpointUnusable where it does not fit together."""
+    try:
+        settings = Settings.from_mapping(plain["settings"])
+        told = plain["shape"]
+        shape = TrialShape(
+            tuple(told["coordinates"]),
+            tuple(told["fields"]),
+            tuple(map(tuple, told["bounds"])),
+            told["unknowns"],
+        )
+        enrichment = CornerFunctions.from_plain(plain["enrichment"]) if plain["enrichment"] else None
+        trial = Trial(features or network(settings, len(shape.coordinates)), shape, enrichment)
+        trial.to(next(iter(plain["network"].values())).dtype).load_state_dict(plain["network"])
+    except (KeyError, TypeError, RuntimeError) as reason:
+        raise CheckpointUnusable(
+            f"the checkpoint does not fit together ({str(reason).splitlines()[0]}); start anew"
+        ) from None
+    return Solution(trial, settings, plain["metrics"], plain["history"])
+
+
+def load(path: str | Path, features: torch.nn.Module | None = None) -> Solution:
+    """A trained solution from a run folder or a checkpoint; nothing else is needed.
+
+    A solution whose features were the user's own module needs an instance of that module, whose parameters are then
+    set. Raises CheckpointUnusable.
+    """
+    return from_plain(checkpoint.read(Path(path))["solution"], features)

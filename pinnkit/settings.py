@@ -1,0 +1,346 @@
+"""Settings: what a run may be told, with types, defaults and bounds.
+
+Every group of keys is a frozen record whose annotations say what is allowed; making one with anything else
+raises `BadInput` with the key as it is written on the command line. None of this needs torch.
+"""
+
+import re
+from abc import ABC
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from itertools import pairwise
+from types import NoneType
+from typing import Annotated, Any, ClassVar, Literal, Self, get_type_hints
+
+from pinnkit.conversion import LARGEST_SEED, Between, convert, nearest
+from pinnkit.errors import BadInput
+
+MOST_POINTS = 10**8
+MOST_WEIGHTS = 10**8
+
+Positive = Annotated[float, Between(0, above=True)]
+Count = Annotated[int, Between(1, 1e9)]
+Whole = Annotated[int, Between(0, 1e9)]
+Width = Annotated[int, Between(1, 8192)]
+
+
+@dataclass(frozen=True)
+class Group(ABC):
+    """A record of settings, checked against its annotations when made; the command line calls it `key`."""
+
+    key: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        for name, kind in _hints(type(self)).items():
+            object.__setattr__(self, name, convert(kind, getattr(self, name), f"{self.key}.{name}"))
+
+    @classmethod
+    def options(cls) -> list[str]:
+        """The keys of the group as the command line writes them."""
+        return [f"{cls.key}.{name}" for name in _hints(cls)]
+
+    @classmethod
+    def from_mapping(cls, mapping: Any) -> Self:
+        """The group from a plain mapping; keys left out keep their defaults. Raises BadInput."""
+        values = _mapping(mapping, cls.key, cls.options())
+        for name in values:
+            if f"{cls.key}.{name}" not in cls.options():
+                raise unknown_key(f"{cls.key}.{name}", cls.options())
+        return cls(**values)
+
+
+def _hints(cls: type) -> dict[str, Any]:
+    hints = get_type_hints(cls, include_extras=True)
+    return {f.name: hints[f.name] for f in fields(cls)}
+
+
+_KINDS = {bool: "truth value", int: "number", float: "number", str: "text", NoneType: "blank"}
+
+
+def _mapping(value: Any, key: str, known: Iterable[str]) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        kind = _KINDS.get(type(value), "list")
+        raise BadInput(key, f"it is a group of keys, not a {kind}", f"set one of {', '.join(known)}")
+    return dict(value)
+
+
+@dataclass(frozen=True)
+class Network(Group):
+    """The feature map. `slope` scales the first layer (None: automatic), `head` starts the linear head."""
+
+    key: ClassVar[str] = "network"
+    name: Literal["mlp", "fourier"] = "mlp"
+    layers: tuple[Width, ...] = (400,)
+    activation: Literal["tanh", "sin", "gelu", "silu", "softplus"] = "tanh"
+    slope: Positive | None = None
+    frequencies: Width | None = None  # Fourier features, only of the network "fourier"
+    corners: bool = True  # add the singular functions of the domain's corners
+    head: Literal["solved", "random"] = "solved"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.layers:
+            raise BadInput("network.layers", "at least one layer is needed", "write it like [256] or [64,64]")
+        weights = sum(a * b for a, b in pairwise(self.layers))
+        if weights > MOST_WEIGHTS:
+            what = f"{weights:.1e} weights need about {weights * 8 / 2**30:.0f} GiB for one copy"
+            raise BadInput("network.layers", what, f"choose smaller layers, at most {MOST_WEIGHTS:g} weights")
+        if (self.name == "fourier") != (self.frequencies is not None):
+            what = "it is needed by the network 'fourier', and by no other"
+            raise BadInput("network.frequencies", what, "write network=fourier, or leave it out")
+
+
+@dataclass(frozen=True)
+class Sampling(Group):
+    """Training points: how many (None: automatic), how laid out, drawn anew every `resample` steps."""
+
+    key: ClassVar[str] = "sampling"
+    method: Literal["sobol", "halton", "latin_hypercube", "uniform", "grid"] = "sobol"
+    interior: Annotated[int, Between(1)] | None = None
+    boundary: Annotated[int, Between(1)] | None = None
+    corner: Annotated[int, Between(0)] | None = None
+    resample: Whole = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("interior", "boundary", "corner"):
+            points = getattr(self, name) or 0
+            if points > MOST_POINTS:
+                need = points * 256 * 8 / 2**30  # GiB of float64
+                what = f"{points} points with 256 features need about {need:.0f} GiB"
+                raise BadInput(f"sampling.{name}", what, f"choose at most {MOST_POINTS:g}")
+
+
+@dataclass(frozen=True)
+class Optimizer(Group):
+    """The parameters of one optimizer; `name` is what the command line calls it."""
+
+    key: ClassVar[str] = "optimizer"
+    name: ClassVar[str]
+
+
+@dataclass(frozen=True)
+class Adam(Optimizer):
+    """Adam; the learning rate halves every `half_life` steps."""
+
+    name: ClassVar[str] = "adam"
+    learning_rate: Positive = 3e-3
+    half_life: Positive = 2000.0
+
+
+@dataclass(frozen=True)
+class LBFGS(Optimizer):
+    """L-BFGS that remembers `history` pairs."""
+
+    name: ClassVar[str] = "lbfgs"
+    history: Annotated[int, Between(1, 1000)] = 50
+
+
+@dataclass(frozen=True)
+class AdamLBFGS(Optimizer):
+    """`adam_steps` steps of Adam, then L-BFGS."""
+
+    name: ClassVar[str] = "adam_lbfgs"
+    learning_rate: Positive = 3e-3
+    half_life: Positive = 2000.0
+    adam_steps: Count = 1000
+    history: Annotated[int, Between(1, 1000)] = 50
+
+
+@dataclass(frozen=True)
+class GaussNewton(Optimizer):
+    """Levenberg–Marquardt that starts from `damping`, with geodesic acceleration."""
+
+    name: ClassVar[str] = "gauss_newton"
+    damping: Positive = 1e-3
+    acceleration: bool = True
+
+
+@dataclass(frozen=True)
+class LeastSquares(Optimizer):
+    """The linear head by linear least squares, by Newton steps where the residual is not affine in it."""
+
+    name: ClassVar[str] = "least_squares"
+
+
+@dataclass(frozen=True)
+class Auto(Optimizer):
+    """Least squares for the head where that solves the problem; else Gauss–Newton from a solved head."""
+
+    name: ClassVar[str] = "auto"
+
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    cls.name: cls for cls in (Auto, Adam, LBFGS, AdamLBFGS, GaussNewton, LeastSquares)
+}
+
+
+@dataclass(frozen=True)
+class Training(Group):
+    """When to stop (None: automatic), how often to evaluate (steps) and to write a checkpoint (seconds)."""
+
+    key: ClassVar[str] = "training"
+    max_steps: Count | None = None
+    max_seconds: Positive | None = None
+    tolerance: Positive = 1e-12  # stop once the relative residual is below
+    evaluate_every: Count = 10
+    checkpoint_seconds: Positive = 60.0
+
+
+@dataclass(frozen=True)
+class Evaluation(Group):
+    """How many fresh points of the whole domain the error is measured on."""
+
+    key: ClassVar[str] = "evaluation"
+    points: Annotated[int, Between(1, MOST_POINTS)] = 20000
+
+
+@dataclass(frozen=True)
+class Reference(Group):
+    """What the answer is compared with, and the relative error wanted of that itself."""
+
+    key: ClassVar[str] = "reference"
+    kind: Literal["auto", "exact", "fem", "none"] = "auto"
+    tolerance: Positive = 1e-6
+    cache: bool = True
+
+
+@dataclass(frozen=True)
+class ProblemChoice(Group):
+    """A problem by name, or from the user's own `file`, with values for some of its parameters."""
+
+    key: ClassVar[str] = "problem"
+    name: str
+    file: str | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", convert(str, self.name, "problem.name"))
+        object.__setattr__(self, "file", convert(str | None, self.file, "problem.file"))
+
+    @classmethod
+    def from_mapping(cls, mapping: Any) -> Self:
+        """{name, file, parameter: value, …}: the parameters stand beside the name, as on the command line."""
+        rest = _mapping(mapping, "problem", ["problem.name", "problem.file", "parameters of the problem"])
+        return cls(rest.pop("name", None), rest.pop("file", None), rest)
+
+    def to_mapping(self) -> dict[str, Any]:
+        return {"name": self.name, "file": self.file, **self.parameters}
+
+
+# --- the whole ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that a run is told. `tolerance` is the relative L2 error asked for (missing it: exit code 4)."""
+
+    problem: ProblemChoice
+    task: Literal["solve"] = "solve"
+    network: Network = field(default_factory=Network)
+    sampling: Sampling = field(default_factory=Sampling)
+    optimizer: Optimizer = field(default_factory=Auto)
+    training: Training = field(default_factory=Training)
+    evaluation: Evaluation = field(default_factory=Evaluation)
+    reference: Reference = field(default_factory=Reference)
+    seed: Annotated[int, Between(0, LARGEST_SEED)] = 0
+    device: str = "auto"
+    dtype: Literal["float64", "float32"] = "float64"
+    tolerance: Positive | None = None
+    resume: str | None = None  # "auto", or the path of a checkpoint
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        for name, kind in _hints(Settings).items():
+            if not isinstance(getattr(self, name), Group):
+                object.__setattr__(self, name, convert(kind, getattr(self, name), name))
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", self.device):
+            remedy = "choose from auto, cpu, cuda, cuda:N, mps"
+            raise BadInput("device", f"unknown device {self.device!r}", remedy)
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any]) -> "Settings":
+        """Settings from plain nested mappings, such as a configuration file holds. Raises BadInput."""
+        for name in mapping:
+            if name not in _hints(cls):
+                raise unknown_key(str(name), all_keys())
+        if "problem" not in mapping:
+            raise BadInput("problem", "it is required", "write problem=NAME, or problem=./my_problem.py")
+        return cls(**{name: _GROUPS.get(name, _same)(value) for name, value in mapping.items()})
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain nested dictionaries, lists and numbers; `from_mapping` makes the same settings of them."""
+        plain = {name: _listlike(value) for name, value in asdict(self).items()}
+        return {
+            **plain,
+            "problem": self.problem.to_mapping(),
+            "optimizer": {"name": self.optimizer.name, **plain["optimizer"]},
+        }
+
+
+def _listlike(value: Any) -> Any:
+    """Tuples as lists, so that JSON, YAML and checkpoints give back what they were given."""
+    if isinstance(value, dict):
+        return {key: _listlike(item) for key, item in value.items()}
+    return [_listlike(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _optimizer(mapping: Any) -> Optimizer:
+    values = _mapping(mapping, "optimizer", ["optimizer.name"])
+    name = values.pop("name", Auto.name)
+    return OPTIMIZERS[convert(Literal[*OPTIMIZERS], name, "optimizer.name")].from_mapping(values)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+_GROUPS: dict[str, Callable[[Any], Any]] = {
+    "problem": ProblemChoice.from_mapping,
+    "network": Network.from_mapping,
+    "sampling": Sampling.from_mapping,
+    "optimizer": _optimizer,
+    "training": Training.from_mapping,
+    "evaluation": Evaluation.from_mapping,
+    "reference": Reference.from_mapping,
+}
+
+
+def unknown_key(key: str, known: Iterable[str]) -> BadInput:
+    """What to say of a key that does not exist here; a parameter of another optimizer is recognised."""
+    owners = [name for name, cls in OPTIMIZERS.items() if key in cls.options()]
+    if owners:
+        return BadInput(key, f"it belongs to {' and '.join(owners)} only", f"write optimizer={owners[0]} too")
+    near = nearest(key, known := list(known)) or nearest(key, all_keys())
+    remedy = f"did you mean {near}" if near else f"choose from {', '.join(known)}"
+    return BadInput(key, "there is no such key", remedy)
+
+
+def all_keys() -> list[str]:
+    """Every key there is, as written on the command line, but for the parameters of problems."""
+    groups: list[type[Group]] = [Network, Sampling, Training, Evaluation, Reference, *OPTIMIZERS.values()]
+    return list(dict.fromkeys([*_hints(Settings), *(key for group in groups for key in group.options())]))
+
+
+def check_device(name: str, dtype: str) -> str:
+    """The device that will be used ("auto": a GPU where there is one). Raises BadInput where it cannot be."""
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "mps" and dtype == "float64":
+        raise BadInput("device", "mps has no float64", "write dtype=float32, or device=cpu")
+    if name == "mps" and not torch.backends.mps.is_available():
+        raise BadInput("device", "there is no mps device on this machine", "write device=cpu")
+    if name.startswith("cuda"):
+        _check_cuda(name, torch.version.cuda is not None, torch.cuda.device_count())
+    return name
+
+
+def _check_cuda(name: str, built: bool, devices: int) -> None:
+    if devices == 0:
+        reason = "no GPU or no driver was found" if built else "this build of PyTorch is for CPUs only"
+        raise BadInput("device", f"{name} cannot be used: {reason}", "write device=cpu")
+    if int(name.partition(":")[2] or 0) >= devices:
+        what = f"{name} does not exist, GPUs here: {devices}"
+        raise BadInput("device", what, f"choose up to cuda:{devices - 1}")

@@ -1,0 +1,294 @@
+"""What can be asked of pinnkit, each a few lines over the other rooms: here `solve`.
+
+A run folder holds metrics.json, history.csv, status.json, solution.npz, solution.vtu, plots/, report.html and
+checkpoints/; every file but the figures is written atomically.
+"""
+
+import csv
+import io
+import json
+import logging
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from pinnkit import catalogue, checkpoint
+from pinnkit.assembly import assemble
+from pinnkit.errors import BadInput, CheckpointUnusable
+from pinnkit.evaluation import Reference, errors, relative_l2, verdict
+from pinnkit.problem import Problem
+from pinnkit.reference.derived import default_cache, reference_for
+from pinnkit.result import Result, Solution, predict, to_plain
+from pinnkit.settings import LBFGS, AdamLBFGS, Settings
+from pinnkit.signals import catching
+from pinnkit.training import Training
+from pinnkit.wellposed import check
+
+SCHEMA = 1
+TRUSTED = 1e-2  # relative L2 error of a trusted answer where no accuracy is asked for
+MONITORED = 2000  # points on which the error is watched during training
+log = logging.getLogger(__name__)
+
+
+def prepare(settings: Settings) -> Problem:
+    """The problem that the settings ask for, checked. Raises BadInput."""
+    problem = catalogue.build(settings.problem)
+    _check(problem, settings)
+    return problem
+
+
+def run(settings: Settings, folder: Path) -> Result:
+    """Solve as the settings say, into a run folder."""
+    return _solve(prepare(settings), settings, folder, visible=True)
+
+
+def solve(
+    problem: Problem | str,
+    *,
+    folder: str | Path | None = None,
+    features: nn.Module | None = None,
+    **settings: Any,
+) -> Result:
+    """Solve a problem: one of ours by name, your own by the path of its file, or a `Problem`.
+
+    Further arguments are settings as on the command line, groups as mappings, or as names where they have them:
+    `solve("heat_lshape", seed=1, optimizer="adam", training={"max_steps": 500})`. `features` is a module of your own that maps scaled
+    points (n, d) to features (n, width). With a `folder` the run leaves its files there. Raises BadInput, Diverged, OutputFailed.
+    """
+    chosen = _settings(problem, settings)
+    built = problem if isinstance(problem, Problem) else catalogue.build(chosen.problem)
+    _check(built, chosen)
+    return _solve(built, chosen, None if folder is None else Path(folder), visible=False, features=features)
+
+
+def _settings(problem: Problem | str, settings: Mapping[str, Any]) -> Settings:
+    groups = {key: {"name": value} if key in ("optimizer", "network") and isinstance(value, str) else value
+              for key, value in settings.items()}  # fmt: skip
+    if isinstance(problem, Problem):
+        named: dict[str, Any] = {"name": problem.name}
+    elif problem.endswith(".py"):
+        named = {"name": Path(problem).stem, "file": problem}
+    else:
+        named = {"name": problem}
+    return Settings.from_mapping({"problem": {**named, **groups.pop("problem", {})}, **groups})
+
+
+def _check(problem: Problem, settings: Settings) -> None:
+    check(problem)
+    if settings.sampling.resample and isinstance(settings.optimizer, LBFGS | AdamLBFGS):
+        raise BadInput(
+            "sampling.resample",
+            "L-BFGS needs points that stay",
+            "write sampling.resample=0, or optimizer=adam",
+        )
+    if settings.reference.kind == "exact" and problem.exact is None:
+        raise BadInput("reference.kind", "the problem has no exact solution", "use auto, fem or none")
+
+
+def _solve(
+    problem: Problem,
+    settings: Settings,
+    folder: Path | None,
+    visible: bool,
+    features: nn.Module | None = None,
+) -> Result:
+    start = time.perf_counter()
+    kept = _to_resume(settings, folder)
+    _status(folder, "running")
+    cache = default_cache() if settings.reference.cache else None
+    reference = reference_for(problem, settings.reference.kind, settings.reference.tolerance, cache)
+    began = time.perf_counter()
+    training = Training.start(problem, settings, assemble(problem, settings, features))
+    if kept is not None:
+        training.restore(kept["training"], kept["solution"]["network"])
+    with catching() as stop:
+        _train(training, reference, folder, stop.asked, visible)
+    if stop.asked() and not training.stop_reason:
+        error = stop.error(training.step)
+        _status(folder, "preempted" if error.exit_code == 75 else "interrupted", str(error))
+        raise error
+    seconds = {"train": time.perf_counter() - began, "reference": reference.seconds if reference else 0.0}
+    result = _result(training, reference, seconds, time.perf_counter() - start)
+    if folder is not None:
+        _write(result, training, folder)
+    return result
+
+
+def _train(
+    training: Training, reference: Reference | None, folder: Path | None, asked: Any, visible: bool
+) -> None:
+    problem, trial = training.problem, training.assembly.trial
+    points = problem.domain.sample(
+        MONITORED, "uniform", np.random.default_rng([training.settings.seed, 1, 1])
+    )
+    truth = reference.value(points) if reference else None
+    method = training.assembly.optimizer
+    log.info(
+        "%s: %d parameters, %d residuals, %s",
+        problem.name,
+        len(training.theta),
+        _rows(training),
+        type(method).__name__,
+    )
+
+    def error() -> float | None:
+        return None if truth is None else relative_l2(predict(trial, points), truth)
+
+    def keep() -> None:
+        if folder is not None:
+            _keep(training, _solution(training, {}), folder)
+
+    training.run(error, keep, asked, visible)
+    if asked():
+        keep()
+
+
+def _rows(training: Training) -> int:
+    return sum(block.rows for block in training.assembly.residuals.blocks)
+
+
+def _solution(training: Training, metrics: Mapping[str, Any]) -> Solution:
+    return Solution(training.assembly.trial, training.settings, metrics, training.history)
+
+
+def _result(
+    training: Training, reference: Reference | None, seconds: dict[str, float], total: float
+) -> Result:
+    problem, settings = training.problem, training.settings
+    metrics = _metrics(training, reference, {**seconds, "total": total})
+    if problem.unknowns:
+        metrics["unknowns"] = _unknowns(training)
+    tolerance = settings.tolerance or TRUSTED
+    metrics["verdict"] = verdict(
+        metrics["relative_l2"], reference.error_estimate if reference else None, tolerance
+    )
+    return Result(problem, _solution(training, metrics), reference, training.assembly.residuals.collocation)
+
+
+def _metrics(training: Training, reference: Reference | None, seconds: dict[str, float]) -> dict[str, Any]:
+    problem, settings = training.problem, training.settings
+    found = None
+    if reference is not None:
+        rng = np.random.default_rng([settings.seed, 1, 0])
+        points = problem.domain.sample(settings.evaluation.points, "uniform", rng)
+        found = errors(predict(training.assembly.trial, points), reference.value(points), problem.fields)
+    nothing = {name: {"relative_l2": None, "max_error": None} for name in problem.fields}
+    return {
+        "schema": SCHEMA,
+        "problem": problem.name,
+        "task": settings.task,
+        "optimizer": settings.optimizer.name,
+        "seed": settings.seed,
+        "device": str(training.theta.device),
+        "dtype": settings.dtype,
+        "parameters": len(training.theta),
+        "points": sum(len(c.points) for c in training.assembly.residuals.collocation.values()),
+        "relative_l2": found.relative_l2 if found else None,
+        "max_error": found.max_error if found else None,
+        "fields": found.fields if found else nothing,
+        "reference": {
+            "kind": reference.kind if reference else "none",
+            "error_estimate": reference.error_estimate if reference else None,
+        },
+        "seconds": seconds,
+        "stop_reason": training.stop_reason,
+    }
+
+
+def _unknowns(training: Training) -> dict[str, dict[str, float | None]]:
+    raw = training.assembly.trial.unknowns
+    with torch.no_grad():
+        return {
+            name: {"value": float(unknown.value(raw[name])), "true": unknown.true}
+            for name, unknown in training.problem.unknowns.items()
+        }
+
+
+def summary(result: Result) -> str:
+    """A few lines that say what was found, how well, and in what time."""
+    m = result.metrics
+    lines = [f"{m['problem']}: {m['verdict']}"]
+    if m["relative_l2"] is not None:
+        kind, own = m["reference"]["kind"], m["reference"]["error_estimate"]
+        lines.append(
+            f"  relative L2 error  {m['relative_l2']:.2e}   (reference: {kind}, its own error {own:.1e})"
+        )
+        lines.append(f"  largest error      {m['max_error']:.2e}")
+    for name, entry in m.get("unknowns", {}).items():
+        true = "" if entry["true"] is None else f"   (true: {entry['true']:.6g})"
+        lines.append(f"  {name:<18} {entry['value']:.6g}{true}")
+    times = m["seconds"]
+    lines.append(
+        f"  seconds            {times['total']:.1f}   (training {times['train']:.1f}, reference {times['reference']:.1f})"
+    )
+    lines.append(f"  stopped because    {m['stop_reason']}")
+    return "\n".join(lines)
+
+
+# --- the run folder ---------------------------------------------------------------------------------------------------
+
+
+def _status(folder: Path | None, status: str, reason: str | None = None) -> None:
+    if folder is not None:
+        _json(folder / "status.json", {"status": status, "error": reason})
+
+
+def _json(path: Path, content: Any) -> None:
+    checkpoint.write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def _write(result: Result, training: Training, folder: Path) -> None:
+    from pinnkit import export, plotting, report  # matplotlib takes a second to import
+
+    _keep(training, result.solution, folder)
+    _json(folder / "metrics.json", dict(result.metrics))
+    checkpoint.write_atomically(folder / "history.csv", _csv(result.history).encode())
+    export.write_npz(result, folder / "solution.npz")
+    export.write_vtu(result, folder / "solution.vtu")
+    plotting.save_plots(result, folder)
+    report.write_report(result, folder)
+    _status(folder, "done")
+
+
+def _csv(history: Any) -> str:
+    columns = list(dict.fromkeys(key for row in history for key in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(history)
+    return text.getvalue()
+
+
+def _keep(training: Training, solution: Solution, folder: Path) -> None:
+    content = {"solution": to_plain(solution), "training": training.snapshot()}
+    checkpoint.write(folder / "checkpoints" / "last.pt", content)
+
+
+def _to_resume(settings: Settings, folder: Path | None) -> dict[str, Any] | None:
+    """The checkpoint to go on from, if one is asked for. Raises CheckpointUnusable where it is of another run."""
+    if settings.resume is None:
+        return None
+    path = Path(settings.resume)
+    if settings.resume == "auto":
+        if folder is None or not (folder / "checkpoints" / "last.pt").is_file():
+            return None
+        path = folder
+    kept = checkpoint.read(path)
+    try:
+        then, now = kept["solution"]["settings"], settings.to_mapping()
+        differing = [
+            key
+            for key in ("problem", "network", "sampling", "optimizer", "seed", "dtype")
+            if then[key] != now[key]
+        ]
+    except (KeyError, TypeError):
+        raise CheckpointUnusable(f"{path}: it is not the checkpoint of a run; give another one") from None
+    if differing:
+        what = f"it is of another run: {differing[0]} was {then[differing[0]]}"
+        raise CheckpointUnusable(f"{path}: {what}; resume with the same settings, or start anew")
+    return kept

@@ -1,0 +1,130 @@
+"""The one training loop: sample → step → evaluate → record → checkpoint."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pinnkit.assembly import Assembly, points_for
+from pinnkit.errors import Diverged
+from pinnkit.problem import Problem
+from pinnkit.progress import Progress
+from pinnkit.settings import Settings
+
+MOST_SECONDS = 120.0
+History = list[dict[str, float | int | None]]
+
+
+@dataclass
+class Training:
+    """A training run: everything that changes while it goes on, and what a checkpoint has to keep."""
+
+    problem: Problem
+    settings: Settings
+    assembly: Assembly
+    theta: Tensor
+    state: dict[str, Any]
+    step: int = 0
+    seconds: float = 0.0
+    history: History = field(default_factory=list)
+    stop_reason: str = ""
+
+    @classmethod
+    def start(cls, problem: Problem, settings: Settings, assembly: Assembly) -> "Training":
+        theta = assembly.residuals.theta
+        return cls(problem, settings, assembly, theta, assembly.optimizer.init(assembly.residuals, theta))
+
+    @property
+    def limit(self) -> float:
+        return self.settings.training.max_seconds or MOST_SECONDS
+
+    def run(
+        self,
+        error: Callable[[], float | None],
+        keep: Callable[[], None],
+        interrupted: Callable[[], bool],
+        visible: bool,
+    ) -> None:
+        """Step until something says stop.
+
+        `error` measures the relative L2 error of the trial function as it stands, `keep` writes a checkpoint, and
+        `interrupted` says whether to leave after the step in progress. Raises Diverged.
+        """
+        kept = self.seconds
+        with Progress(self.assembly.max_steps, visible) as progress:
+            while not self.stop_reason and not interrupted():
+                start = time.perf_counter()
+                loss, stop = self._advance()
+                self.seconds += time.perf_counter() - start
+                self.stop_reason = stop or self._enough(loss) or ""
+                evaluated = self._record(loss, error)
+                progress.show(self.step, loss, evaluated)
+                if self.seconds - kept > self.settings.training.checkpoint_seconds:
+                    kept = self.seconds
+                    keep()
+        self.assembly.residuals.assign(self.theta)
+
+    def _advance(self) -> tuple[float, str | None]:
+        assembly, every = self.assembly, self.settings.sampling.resample
+        if every and self.step and self.step % every == 0:
+            draw = self.step // every
+            assembly.residuals.redraw(points_for(self.problem, self.settings, assembly.trial, draw))
+        self.theta, self.state, info = assembly.optimizer.step(assembly.residuals, self.theta, self.state)
+        self.step += 1
+        if not (math.isfinite(info.loss) and bool(torch.isfinite(self.theta).all())):
+            terms = assembly.residuals.terms(self.theta)
+            bad = [name for name, value in terms.items() if not math.isfinite(value)]
+            raise Diverged(f"training: the loss is {info.loss} at step {self.step} ({', '.join(bad) or 'parameters'}); "
+                           "take a smaller learning rate, or another optimizer")  # fmt: skip
+        return info.loss, info.stop
+
+    def _enough(self, loss: float) -> str | None:
+        if math.sqrt(2 * loss) <= self.settings.training.tolerance:
+            return "the residual is below the tolerance"
+        if self.step >= self.assembly.max_steps:
+            return "all steps are done"
+        return "the time is up" if self.seconds >= self.limit else None
+
+    def _record(self, loss: float, error: Callable[[], float | None]) -> float | None:
+        """One row of history; each condition's loss and the error now and then, at the first step and at the last."""
+        row: dict[str, float | int | None] = {"step": self.step, "seconds": self.seconds, "loss": loss}
+        evaluated = None
+        if self.step == 1 or self.stop_reason or self.step % self.settings.training.evaluate_every == 0:
+            residuals = self.assembly.residuals
+            residuals.assign(self.theta)
+            evaluated = error()
+            row |= {f"loss/{name}": value for name, value in residuals.terms(self.theta).items()}
+            row |= {f"weight/{name}": value for name, value in residuals.weights.items()}
+            row["relative_l2"] = evaluated
+        self.history.append(row)
+        return evaluated
+
+    # --- what a checkpoint keeps ---
+
+    def snapshot(self) -> dict[str, Any]:
+        """Plain values and tensors from which `restore` goes on bit-exactly."""
+        residuals = self.assembly.residuals
+        residuals.assign(self.theta)
+        return {
+            "theta": self.theta,
+            "optimizer": self.state,
+            "scales": residuals.scales,
+            "step": self.step,
+            "seconds": self.seconds,
+            "history": self.history,
+            "stop_reason": self.stop_reason,
+        }
+
+    def restore(self, snapshot: dict[str, Any], network: dict[str, Tensor]) -> None:
+        """Go on where a snapshot was taken; `network` is the trial function's state then."""
+        assembly, every = self.assembly, self.settings.sampling.resample
+        assembly.trial.load_state_dict(network)
+        assembly.residuals.scales = snapshot["scales"]
+        self.theta, self.state = snapshot["theta"], snapshot["optimizer"]
+        self.step, self.seconds, self.history = snapshot["step"], snapshot["seconds"], snapshot["history"]
+        draw = max(self.step - 1, 0) // every if every else 0
+        assembly.residuals.redraw(points_for(self.problem, self.settings, assembly.trial, draw))

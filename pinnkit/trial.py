@@ -1,0 +1,122 @@
+"""The trial function: a feature map followed by a linear head, plus what is known exactly.
+
+    u(x; θ) = offset + amplitude · ( features(x̂; φ) Wᵀ + enrichment(x) Cᵀ + b ),    θ = (φ, W, C, b, unknowns)
+
+x̂ maps the bounds of the domain to [−1, 1]ᵈ; offset and amplitude bring the solution to mean 0 and size 1, so that
+neither metres against millimetres nor kelvin against millikelvin changes how training goes. The unknown
+coefficients of an inverse problem belong to θ like every other parameter.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from pinnkit.networks import FeatureMap, closure, linear
+from pinnkit.operators import Index, derivative
+
+
+class Enrichment(Protocol):
+    """Known functions of the coordinates that are added to the features with a linear head of their own.
+
+    Function k is evaluated at its own points, coordinates (count, n) → (count, n), so that one differentiation by
+    the coordinates gives the derivatives of all.
+    """
+
+    count: int
+
+    def __call__(self, *coordinates: Tensor) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What the trial function needs to know of fixed points, once: jets of the scaled coordinates and of the enrichment."""
+
+    indices: list[Index]
+    points: Tensor  # (C, n, d)
+    enrichment: Tensor | None  # (C, n, count)
+
+
+@dataclass(frozen=True)
+class TrialShape:
+    """What a trial function is told of its problem: plain values, so that it can be rebuilt from a file."""
+
+    coordinates: tuple[str, ...]
+    fields: tuple[str, ...]
+    bounds: tuple[tuple[float, ...], ...]  # lower and upper
+    unknowns: Mapping[str, float]
+
+
+class Trial(nn.Module):
+    """u(x; θ) for all fields of a problem at once, with values (n, fields) and jets (C, n, fields).
+
+    `features` maps (n, d) to (n, width); a FeatureMap says its width, any other module is asked once.
+    """
+
+    def __init__(self, features: nn.Module, shape: TrialShape, enrichment: Enrichment | None = None) -> None:
+        super().__init__()
+        self.features, self.shape, self.enrichment = features, shape, enrichment
+        self.fields = shape.fields
+        bounds, m = torch.tensor(shape.bounds, dtype=torch.float64), len(shape.fields)
+        self.width = (
+            features.width if isinstance(features, FeatureMap) else _ask_width(features, bounds.shape[1])
+        )
+        columns = self.width + (enrichment.count if enrichment else 0)
+        self.weight = nn.Parameter(torch.zeros(m, columns, dtype=torch.float64))
+        self.bias = nn.Parameter(torch.zeros(m, dtype=torch.float64))
+        raw = {name: torch.tensor(value, dtype=torch.float64) for name, value in shape.unknowns.items()}
+        self.unknowns = nn.ParameterDict(raw)
+        self.register_buffer("centre", bounds.mean(0))
+        self.register_buffer("halfwidth", (bounds[1] - bounds[0]) / 2)
+        self.register_buffer("offset", torch.zeros(m, dtype=torch.float64))
+        self.register_buffer("amplitude", torch.ones(m, dtype=torch.float64))
+
+    @property
+    def knows_its_derivatives(self) -> bool:
+        """Whether derivatives come from one forward pass (our feature maps) or from nested reverse mode (any module)."""
+        return isinstance(self.features, FeatureMap)
+
+    def prepare(self, x: Tensor, wanted: Sequence[Index]) -> Prepared:
+        """Constants of the points x (n, d) for a forward pass that carries the wanted derivatives."""
+        indices = closure(wanted)
+        points = torch.zeros(len(indices), *x.shape, dtype=x.dtype, device=x.device)
+        points[0] = (x - self.centre) / self.halfwidth
+        for row, index in enumerate(indices):
+            if len(index) == 1:
+                points[row, :, index[0]] = 1 / self.halfwidth[index[0]]
+        return Prepared(indices, points, self._enrichment_jets(x, indices))
+
+    def _enrichment_jets(self, x: Tensor, indices: Sequence[Index]) -> Tensor | None:
+        if self.enrichment is None:
+            return None
+        coordinates = [c.repeat(self.enrichment.count, 1).requires_grad_() for c in x.detach().T]
+        columns = self.enrichment(*coordinates)
+        jets = [derivative(columns, *(coordinates[i] for i in index)).detach().T for index in indices]
+        return torch.stack(jets)
+
+    def forward(self, at: Prepared | Tensor) -> Tensor:
+        """Jets (C, n, fields) at prepared points, or values (n, fields) at points (n, d)."""
+        return self._values(at) if isinstance(at, Tensor) else self._jets(at)
+
+    def _jets(self, at: Prepared) -> Tensor:
+        assert isinstance(self.features, FeatureMap)
+        columns = self.features.jets(at.points, at.indices)
+        if at.enrichment is not None:
+            columns = torch.cat([columns, at.enrichment], -1)
+        out = self.amplitude * linear(columns, self.weight, self.bias)
+        return torch.cat([out[:1] + self.offset, out[1:]])
+
+    def _values(self, x: Tensor) -> Tensor:
+        columns = self.features((x - self.centre) / self.halfwidth)
+        if self.enrichment is not None:
+            repeated = (c.expand(self.enrichment.count, *c.shape) for c in x.unbind(-1))
+            columns = torch.cat([columns, self.enrichment(*repeated).movedim(0, -1)], -1)
+        return self.offset + self.amplitude * (columns @ self.weight.mT + self.bias)
+
+
+def _ask_width(features: nn.Module, inputs: int) -> int:
+    like = next(features.parameters(), torch.zeros((), dtype=torch.float64))
+    with torch.no_grad():
+        return int(features(torch.zeros(1, inputs, dtype=like.dtype, device=like.device)).shape[-1])

@@ -1,0 +1,176 @@
+"""Bad input on the command line: exit code 2, one line that names the key and a remedy, and no folder."""
+
+from pathlib import Path
+
+import pytest
+
+GOOD, ADAM = "problem=heat_rectangle", "optimizer=adam"
+
+pytestmark = pytest.mark.usefixtures("stand_in")
+
+
+def refused(done, *words: str, code: int = 2) -> None:
+    """One line `error: key: what; remedy` with these words, and nothing left behind."""
+    assert done.code == code, done.err
+    assert ": " in done.error and "; " in done.error
+    assert "Traceback" not in done.err
+    for word in words:
+        assert word in done.error
+    assert done.out == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["problem=nosuch"], ["problem: ", "unknown problem 'nosuch'", "choose from heat_lshape"]),
+        (["problem=heat_lshap"], ["did you mean heat_lshape"]),
+        (["problem="], ["problem: ", "choose from"]),
+        (["problem=3"], ["problem: ", "choose from"]),
+        ([], ["problem: it is required; choose from heat_lshape"]),
+        (["seed=1"], ["problem: it is required"]),
+        ([GOOD, "training.max_step=3"], ["training.max_step: ", "did you mean training.max_steps"]),
+        ([GOOD, "trainig.max_steps=3"], ["did you mean training"]),
+        ([GOOD, "training.max_steps=abc"], ["training.max_steps: ", "whole number", "'abc'"]),
+        ([GOOD, "training.max_steps=1.5"], ["whole number", "1.5"]),
+        ([GOOD, "training.max_steps=1e9"], ["whole number", "1000000000"]),
+        ([GOOD, "training.max_steps=0"], [">= 1"]),
+        ([GOOD, "training.max_steps=-5"], [">= 1"]),
+        ([GOOD, "training.max_steps=99999999999999999999"], ["1e+09"]),
+        ([GOOD, ADAM, "optimizer.learning_rate=nan"], ["optimizer.learning_rate: ", "finite and > 0"]),
+        ([GOOD, ADAM, "optimizer.learning_rate=inf"], ["finite and > 0"]),
+        ([GOOD, ADAM, "optimizer.learning_rate=1e400"], ["finite and > 0"]),
+        ([GOOD, ADAM, "optimizer.learning_rate=-1"], ["> 0"]),
+        ([GOOD, ADAM, "optimizer.learning_rate=0"], ["> 0"]),
+        ([GOOD, ADAM, "optimizer.learning_rate="], ["a number is wanted, got ''"]),
+        ([GOOD, ADAM, "optimizer.learning_rate=[1"], ["cannot be read", "quote"]),
+        ([GOOD, ADAM, "optimizer.learning_rate='\"1e-3'"], ["a number is wanted"]),
+        ([GOOD, "optimizer.learning_rate=1e-3"], ["belongs to adam and adam_lbfgs", "optimizer=adam"]),
+        ([GOOD, "++training.new=1"], ["training.new: there is no such key"]),
+        ([GOOD, "+training.new=1"], ["training.new: there is no such key"]),
+        ([GOOD, "+seed=1"], ["seed: ", "leave the + out"]),
+        ([GOOD, "training=3"], ["training: it is a group of keys, not a number"]),
+        ([GOOD, "optimizer=3"], ["optimizer: ", "choose from adam"]),
+        ([GOOD, "optimizer=sgd"], ["optimizer: unknown optimizer 'sgd'; choose from adam"]),
+        ([GOOD, "network={a: 1}"], ["network.a: there is no such key"]),
+        ([GOOD, "seed"], ["seed: it has no value; write seed=VALUE"]),
+        ([GOOD, "=3"], ["command line: "]),
+        ([GOOD, "~nosuch"], ["nosuch: "]),
+        ([GOOD, "seed=0,1"], ["seed: ", "write -m"]),
+        ([GOOD, "seed=range(3)"], ["seed: ", "write -m"]),
+        ([GOOD, "--cfg", "job", "-m"], ["command line: "]),
+        ([GOOD, "-m", "optimizer.damping=interval(1,2)"], ["command line: "]),
+        ([GOOD, "device=tpu"], ["device: ", "auto, cpu, cuda, cuda:N, mps"]),
+        ([GOOD, "device=CUDA"], ["auto, cpu"]),
+        ([GOOD, "device=cuda:99"], ["device: cuda:99 ", "; "]),
+        ([GOOD, "device=mps"], ["device: mps "]),
+        ([GOOD, "dtype=float16"], ["dtype: ", "float64, float32"]),
+        ([GOOD, "seed=${a}"], ["seed: ", "'a' not found"]),
+        ([GOOD, "seed=${seed}"], ["seed: ", "Recursive"]),
+        ([GOOD, "seed=???"], ["seed: "]),
+        ([GOOD, "seed=${oc.env:NO_SUCH_VARIABLE}"], ["seed: ", "NO_SUCH_VARIABLE"]),
+        ([GOOD, "hydra.run.dir=${nosuch}"], ["hydra.run.dir: "]),
+        ([GOOD, "hydra.nosuch=1"], ["hydra.nosuch: "]),
+        ([GOOD, "--config-name", "nosuch"], ["--config-name: unknown configuration 'nosuch'"]),
+        ([GOOD, "--config-dir", "nosuch"], ["--config-dir: "]),
+        ([GOOD, "sampling.interior=0"], ["sampling.interior: ", ">= 1"]),
+        ([GOOD, "sampling.interior=1000000000000"], ["sampling.interior: ", "GiB"]),
+        ([GOOD, "network.layers=[]"], ["network.layers: "]),
+        ([GOOD, "network.layers=[10000000]"], ["network.layers[0]: ", "8192"]),
+        ([GOOD, "seed=-1"], ["seed: ", "2^63-1"]),
+        ([GOOD, "seed=1.5"], ["seed: "]),
+        ([GOOD, "seed=36893488147419103232"], ["seed: ", "2^63-1"]),
+        ([GOOD, "problem.conductivity=abc"], ["problem.conductivity: a number is wanted, got 'abc'"]),
+        ([GOOD, "problem.conductivity=nan"], ["problem.conductivity: "]),
+        ([GOOD, "problem.nosuch=1"], ["problem.nosuch: there is no such key; choose from", "problem.width"]),
+        ([GOOD, "+problem.nosuch=1"], ["problem.nosuch: there is no such key"]),
+        ([GOOD, "problem.width=-1"], ["; "]),
+        ([GOOD, "problem.width=0"], ["; "]),
+    ],
+)
+def test_refused_in_one_line_and_without_a_folder(pinn, tmp_path, arguments, words):
+    refused(pinn(*arguments), *words)
+    assert not list(tmp_path.iterdir())
+
+
+def test_unknown_flags_are_refused(pinn, tmp_path):
+    done = pinn("--nosuch", GOOD)
+    assert done.code == 2
+    assert "--nosuch" in done.err and "Traceback" not in done.err
+    assert not list(tmp_path.iterdir())
+
+
+# --- YAML files ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"name: mlp\nlayers:\n\t- 3\n", ["mine.yaml:3:1", "'\\t'"]),
+        (b"name: mlp\nlayers: [3\n", ["mine.yaml:3:1"]),
+        (b"name: mlp\nname: mlp\n", ["mine.yaml:2:1", "duplicate key name"]),
+        (b"name: !!python/object:os.system x\n", ["mine.yaml:1:7", "tag"]),
+        (b"", ["network: ", "is no mapping"]),
+        (b"- name\n", ["network: ", "not a list"]),
+        (b"3\n", ["int"]),
+        (b"name: mlp\nlayers: [caf\xe9]\n", ["mine.yaml is not a UTF-8 text file"]),
+        (b"name: mlp\0\n", ["mine.yaml", "special characters"]),
+        (bytes(range(128, 256)), ["mine.yaml is not a UTF-8 text file"]),
+        (b"name: mlp\nlayers: ???\n", ["network.layers: "]),
+        (b"name: mlp\nlayer: [3]\n", ["network.layer: ", "did you mean network.layers"]),
+    ],
+)
+def test_faulty_yaml_is_refused(pinn, tmp_path, content, words):
+    (tmp_path / "conf" / "network").mkdir(parents=True)
+    (tmp_path / "conf" / "network" / "mine.yaml").write_bytes(content)
+    refused(pinn("--config-dir", "conf", GOOD, "network=mine"), *words)
+    assert [path.name for path in tmp_path.iterdir()] == ["conf"]
+
+
+# --- problem files ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("def problem(:\n    pass\n", ["mine.py:1: invalid syntax"]),
+        ("x = 1\ny = 1 / 0\n", ["mine.py:2: ZeroDivisionError: division by zero"]),
+        ("import sys\nsys.exit(3)\n", ["mine.py:2: SystemExit"]),
+        ("x = 1\n", ["mine.py has no function problem()"]),
+        ("problem = 3\n", ["mine.py has no function problem()"]),
+        ("def problem(k):\n    return k\n", ["mine.py: parameter 'k' has no default value"]),
+        ("def problem(k=1.0):\n    return k\n", ["mine.py: problem() returned a float"]),
+        ("def problem(k: float = 1.0):\n    x = k\n    return x.y\n", ["mine.py:3: AttributeError"]),
+        ("def problem(k: Nosuch = 1.0):\n    return k\n", ["mine.py:1: NameError"]),
+        ("def problem(k=object()):\n    return k\n", ["mine.py: parameter 'k' has a default"]),
+        ("def problem(k=[object()]):\n    return k\n", ["mine.py: parameter 'k' has a default"]),
+        ("x = '\0'\n", ["mine.py"]),
+    ],
+)
+def test_faulty_problem_files_are_refused(pinn, tmp_path: Path, content, words):
+    (tmp_path / "mine.py").write_text(content)
+    refused(pinn("problem=mine.py"), "problem", *words)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.py"]
+
+
+def test_a_missing_problem_file_is_refused(pinn, tmp_path):
+    refused(pinn("problem=./nosuch.py"), "problem: there is no file", "nosuch.py")
+
+
+def test_two_problem_files_of_one_name_are_refused(pinn, tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mine.py").write_text("def problem():\n    return 1\n")
+    refused(pinn("-m", "problem=a/mine.py,b/mine.py"), "same name", "rename")
+
+
+# --- folders ------------------------------------------------------------------------------------------------
+
+
+def test_a_folder_that_cannot_be_made_is_an_output_failure(pinn):
+    refused(pinn(GOOD, "hydra.run.dir=/dev/null/x"), "/dev/null/x", "hydra.run.dir", code=6)
+
+
+def test_a_file_in_the_place_of_the_folder_is_an_output_failure(pinn, tmp_path):
+    (tmp_path / "taken").write_text("mine")
+    refused(pinn(GOOD, "hydra.run.dir=taken"), "taken", code=6)
+    assert (tmp_path / "taken").read_text() == "mine"

@@ -1,0 +1,201 @@
+"""The command line: where results go, exit codes, one's own problems, sweeps."""
+
+import csv
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pinnkit.errors import CheckpointUnusable, Diverged, Interrupted, Preempted
+
+MINE = '''"""Heat in a square
+
+−∇·(k ∇u) = 1
+"""
+from pinnkit import Problem, Rectangle, dirichlet, laplacian, pde
+
+
+def problem(k: float = 1.0, label: str | None = None) -> Problem:
+    def heat(u, x, y):
+        return -k * laplacian(u, x, y) - 1
+
+    return Problem(Rectangle((0, 0), (1, 1)), {"heat": pde(heat), "wall": dirichlet("boundary")})
+'''
+
+pytestmark = pytest.mark.usefixtures("stand_in")
+
+
+def status(folder: Path) -> dict[str, object]:
+    return json.loads((folder / "status.json").read_text())
+
+
+def test_help_is_quick_and_names_problems_groups_and_keys():
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    command = [sys.executable, "-m", "pinnkit", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 1  # s; torch alone takes 1.7
+    for word in ("heat_lshape", "optimizer: adam", "training:", "Examples", "-m"):
+        assert word in done.stdout
+
+
+def test_help_needs_no_torch():
+    code = "import sys, pinnkit.__main__; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_run_goes_to_a_folder_by_problem_task_and_time(pinn, tmp_path):
+    done = pinn("problem=heat_rectangle")
+    assert (done.code, done.err) == (0, "")
+    assert "0.001" in done.out
+    (folder,) = (tmp_path / "outputs" / "heat_rectangle" / "solve").iterdir()
+    assert status(folder)["status"] == "done"
+    assert (folder / ".hydra" / "overrides.yaml").read_text() == "- problem=heat_rectangle\n"
+
+
+def test_overrides_reach_the_task(pinn, stand_in):
+    pinn("problem=heat_rectangle", "problem.width=3", "optimizer=adam", "optimizer.half_life=7")
+    (settings,) = stand_in.seen
+    assert settings.problem.parameters["width"] == 3
+    assert (settings.optimizer.name, settings.optimizer.half_life) == ("adam", 7.0)
+
+
+def test_flags_may_stand_anywhere(pinn):
+    assert "heat_rectangle" in pinn("problem=heat_rectangle", "--cfg", "job", "~seed", "-p", "problem").out
+
+
+@pytest.mark.parametrize(
+    ("failure", "code"),
+    [
+        (Diverged("training: the loss is nan at step 3; lower the learning rate"), 3),
+        (CheckpointUnusable("resume: x.pt is empty; choose another one"), 5),
+        (Preempted("training: stopped at step 3; resume=auto goes on"), 75),
+        (Interrupted("training: interrupted at step 3; resume=auto goes on"), 130),
+        (PermissionError(13, "Permission denied", "metrics.json"), 6),
+    ],
+)
+def test_each_failure_has_its_exit_code_one_line_and_a_status(pinn, stand_in, tmp_path, failure, code):
+    stand_in.fail = failure
+    done = pinn("problem=heat_rectangle", "hydra.run.dir=run")
+    assert done.code == code
+    assert done.error.count(";") == 1
+    assert status(tmp_path / "run") == {"error": str(failure), "status": "failed", "exit_code": code}
+
+
+def test_a_bug_shows_its_traceback_and_asks_for_a_report(pinn, stand_in):
+    stand_in.fail = ZeroDivisionError("oh")
+    done = pinn("problem=heat_rectangle")
+    assert done.code == 1
+    assert "ZeroDivisionError: oh" in done.err and "report it" in done.err.splitlines()[-1]
+
+
+def test_a_missed_tolerance_has_its_own_exit_code(pinn, tmp_path):
+    assert pinn("problem=heat_rectangle", "tolerance=1e-2", "hydra.run.dir=loose").code == 0
+    missed = pinn("problem=heat_rectangle", "tolerance=1e-6", "hydra.run.dir=tight")
+    assert missed.code == 4
+    assert missed.error.startswith("tolerance: ")
+    assert "relative L2 error" in missed.out
+    assert status(tmp_path / "tight")["status"] == "done"
+
+
+def test_a_used_folder_is_kept_unless_asked(pinn):
+    assert pinn("problem=heat_rectangle", "hydra.run.dir=run").code == 0
+    again = pinn("problem=heat_rectangle", "hydra.run.dir=run")
+    assert again.code == 2
+    assert "overwrite=true" in again.error and "resume=auto" in again.error
+    assert pinn("problem=heat_rectangle", "hydra.run.dir=run", "overwrite=true").code == 0
+    assert pinn("problem=heat_rectangle", "hydra.run.dir=run", "resume=auto").code == 0
+
+
+def test_a_failed_run_may_be_repeated_in_its_folder(pinn, stand_in):
+    stand_in.fail = Diverged("training: nan; lower the learning rate")
+    assert pinn("problem=heat_rectangle", "hydra.run.dir=run").code == 3
+    stand_in.fail = None
+    assert pinn("problem=heat_rectangle", "hydra.run.dir=run").code == 0
+
+
+def test_my_own_problem_file(pinn, stand_in, tmp_path):
+    (tmp_path / "my_problem.py").write_text(MINE)
+    assert pinn("problem=./my_problem.py", "problem.k=2").code == 0
+    (settings,) = stand_in.seen
+    assert settings.problem.name == "my_problem"
+    assert settings.problem.file == str(tmp_path / "my_problem.py")
+    assert settings.problem.parameters == {"k": 2, "label": None}
+    assert (tmp_path / "outputs" / "my_problem").is_dir()
+
+
+def test_my_own_problem_by_config_dir(pinn, stand_in, tmp_path):
+    (tmp_path / "mine.py").write_text(MINE)
+    (tmp_path / "conf" / "problem").mkdir(parents=True)
+    (tmp_path / "conf" / "problem" / "warm.yaml").write_text("name: warm\nfile: mine.py\nk: 3.0\n")
+    assert pinn("--config-dir", "conf", "problem=warm").code == 0
+    assert stand_in.seen[0].problem.parameters == {"k": 3.0}
+
+
+# --- sweeps -------------------------------------------------------------------------------------------------
+
+
+def summary(folder: Path) -> list[dict[str, str]]:
+    with open(folder / "summary.csv", newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_sweep_ends_with_a_table(pinn, tmp_path):
+    done = pinn("-m", "problem=heat_rectangle,heat_lshape", "seed=0,1", "hydra.sweep.dir=sweep")
+    assert done.code == 0
+    rows = summary(tmp_path / "sweep")
+    assert [row["overrides"] for row in rows] == [
+        f"problem={problem} seed={seed}" for problem in ("heat_rectangle", "heat_lshape") for seed in (0, 1)
+    ]
+    assert {(row["relative_l2"], row["seconds"], row["status"]) for row in rows} == {("0.001", "0.5", "done")}
+    assert "relative_l2" in done.out and "problem=heat_lshape seed=1" in done.out
+
+
+def test_a_bad_job_fails_with_its_reason_and_the_others_finish(pinn, tmp_path):
+    done = pinn("-m", "problem=heat_rectangle", "seed=0,-1,2", "hydra.sweep.dir=sweep")
+    assert done.code == 2
+    rows = summary(tmp_path / "sweep")
+    assert [row["status"] for row in rows] == ["done", "failed", "done"]
+    assert [row["overrides"] for row in rows] == ["seed=0", "seed=-1", "seed=2"]
+    assert rows[1]["reason"].startswith("seed: it must be >= 0")
+    assert "Traceback" not in done.err
+
+
+def test_a_used_sweep_folder_is_kept_unless_asked(pinn):
+    again = ("-m", "problem=heat_rectangle", "seed=0,1", "hydra.sweep.dir=sweep")
+    assert [pinn(*again).code, pinn(*again).code, pinn(*again, "overwrite=true").code] == [0, 2, 0]
+
+
+def test_a_bug_in_one_job_leaves_the_others(pinn, stand_in, tmp_path):
+    stand_in.fail = ZeroDivisionError("oh")
+    assert pinn("-m", "problem=heat_rectangle", "seed=0,1", "hydra.sweep.dir=sweep").code == 1
+    assert [row["reason"] for row in summary(tmp_path / "sweep")] == ["oh", "oh"]
+
+
+def test_a_missed_tolerance_in_a_sweep_is_reported_by_its_exit_code(pinn, tmp_path):
+    assert pinn("-m", "problem=heat_rectangle", "tolerance=1e-2,1e-6", "hydra.sweep.dir=sweep").code == 4
+    assert [bool(row["reason"]) for row in summary(tmp_path / "sweep")] == [False, True]
+
+
+def test_preemption_ends_a_sweep(pinn, stand_in, tmp_path):
+    stand_in.fail = Preempted("training: stopped at step 3; resume=auto goes on")
+    assert pinn("-m", "problem=heat_rectangle", "seed=0,1", "hydra.sweep.dir=sweep").code == 75
+    assert len(stand_in.seen) == 1
+    assert [path.name for path in (tmp_path / "sweep").iterdir() if path.is_dir()] == ["0"]
+
+
+def test_a_sweep_that_cannot_be_composed_makes_no_folder(pinn, tmp_path):
+    done = pinn("-m", "problem=heat_rectangle,nosuch", "seed=0,1")
+    assert done.code == 2
+    assert done.error.startswith("problem: unknown problem 'nosuch'")
+    assert pinn("-m", "seed=0,1").error.startswith("problem: it is required")
+    assert not list(tmp_path.iterdir())
+
+
+def test_own_problems_in_a_sweep(pinn, stand_in, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.py").write_text(MINE)
+    assert pinn("-m", "problem=./a.py,./b.py,heat_lshape").code == 0
+    assert [settings.problem.name for settings in stand_in.seen] == ["a", "b", "heat_lshape"]

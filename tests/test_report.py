@@ -1,0 +1,147 @@
+"""The report is one well-formed page that needs nothing else, says what was found, and trusts no text."""
+
+import re
+import shlex
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from shutil import copytree
+
+import pytest
+from answers import SETTINGS, KnownAnswer, interval, l_shape
+from PIL import Image
+
+from pinnkit.plotting import save_plots
+from pinnkit.report import command, typeset, write_report
+from pinnkit.settings import GaussNewton, ProblemChoice, Settings, Training
+
+EMPTY = {"meta", "img", "br"}
+
+
+class Outline(HTMLParser):
+    """Open elements and all that was met."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.met: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.met.append((tag, dict(attributes)))
+        if tag not in EMPTY:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def outline(page: str) -> Outline:
+    parsed = Outline()
+    parsed.feed(page)
+    parsed.close()
+    assert parsed.open == []
+    return parsed
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder with plots of the interval."""
+    folder = tmp_path_factory.mktemp("run")
+    save_plots(interval(), folder)
+    return folder
+
+
+def written(result: KnownAnswer, folder: Path) -> str:
+    path = write_report(result, folder)
+    assert path == folder / "report.html"
+    return path.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module", params=[interval, l_shape])
+def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return written(request.param(), tmp_path_factory.mktemp("run"))
+
+
+def test_the_page_needs_nothing_else(page: str) -> None:
+    met = outline(page).met
+    assert not {"script", "link", "iframe"} & {tag for tag, _ in met}
+    sources = [attributes["src"] or "" for tag, attributes in met if tag == "img"]
+    assert len(sources) == 5 and all(source.startswith("data:image/png;base64,") for source in sources)
+    assert "url(" not in page and "@import" not in page
+
+
+def test_the_page_says_what_was_found(page: str) -> None:
+    found = ("1.23e-06", "1.23456e-06", "unknowns.k.value", "converged", "problem.conductivity=2.0")
+    assert all(words in page for words in found)
+    assert "<h1>Heat in a known place &lt;of no interest&gt;</h1>" in page
+    assert "∇·(k ∇ u) + f = 0   in Ω" in page
+
+
+def test_no_text_becomes_markup(folder: Path) -> None:
+    evil = "<script>alert('&')</script>"
+    result = interval()
+    description = f"{evil}\n\n{evil} ${evil}$\n\n    {evil}\n"
+    problem = replace(result.problem, description=description, name=evil)
+    metrics = {**result.metrics, "verdict": f"untrusted: {evil}", evil: 1, "problem": evil}
+    settings = Settings(ProblemChoice(evil))
+    page = written(replace(result, problem=problem, metrics=metrics, settings=settings), folder)
+    assert "script" not in {tag for tag, _ in outline(page).met}
+    assert page.count("&lt;script&gt;") >= 9
+
+
+@pytest.mark.parametrize("verdict", ["trusted", "untrusted: no reference"])
+def test_the_badge_shows_the_verdict(verdict: str, folder: Path) -> None:
+    kind = verdict.partition(":")[0]
+    metrics = {"verdict": verdict, "relative_l2": None}
+    page = written(replace(interval(), metrics=metrics), folder)
+    assert f'<p class="badge {kind}">{verdict}</p>' in page
+    assert "<b>—</b><span>relative L² error</span>" in page
+
+
+def test_figures_that_are_there_are_shown(folder: Path, tmp_path: Path) -> None:
+    copytree(folder / "plots", tmp_path / "plots")
+    (tmp_path / "plots" / "loss.png").unlink()
+    Image.new("RGB", (2, 2)).save(tmp_path / "plots" / "solution.gif")
+    page = written(interval(), tmp_path)
+    assert 'alt="loss"' not in page and 'alt="points"' in page
+    assert page.count("data:image/gif;base64,R0lGOD") == 1
+
+
+def test_the_command_repeats_the_run() -> None:
+    words = shlex.split(command(SETTINGS))
+    assert words == [
+        "python", "-m", "pinnkit", "problem=heat_known", "network=mlp", "optimizer=adam",
+        "problem.conductivity=2.0", "network.layers=[64,64]", "optimizer.half_life=50.0",
+    ]  # fmt: skip
+
+
+def test_the_command_of_a_users_own_file() -> None:
+    settings = Settings(
+        ProblemChoice("mine", "./my problem.py"), optimizer=GaussNewton(acceleration=False), seed=3,
+        training=Training(max_seconds=5.0),
+    )  # fmt: skip
+    words = shlex.split(command(settings))[3:]
+    assert words[0] == "problem=./my problem.py"
+    assert set(words[3:]) == {"optimizer.acceleration=false", "seed=3", "training.max_seconds=5.0"}
+
+
+@pytest.mark.parametrize(
+    ("text", "html"),
+    [
+        ("one\ntwo\n\nthree", "<p>one\ntwo</p>\n<p>three</p>"),
+        ("    a\n      b", "<pre>a\n  b</pre>"),
+        ("with $x_1^2$ in", "<p>with <i>x<sub>1</sub><sup>2</sup></i> in</p>"),
+        ("file_name^2 & more", "<p>file_name^2 &amp; more</p>"),
+        (r"$\frac{a}{b} \le \alpha_{ij}$", "<p><i>(a)/(b) ≤ α<sub>ij</sub></i></p>"),
+        (r"$\unknown$", "<p><i>unknown</i></p>"),
+        ("    −∇·(k ∇u) = f", "<pre>−∇·(k ∇u) = f</pre>"),
+        ("", ""),
+    ],
+)
+def test_mathematics_is_set_simply(text: str, html: str) -> None:
+    assert typeset(text) == html
+
+
+@pytest.mark.parametrize("name", ["Delta", "nabla", "partial", "cdot", "Omega", "infty", "in", "lambda"])
+def test_tex_commands_become_characters(name: str) -> None:
+    assert re.fullmatch(r"<p><i>[^\x00-\x7f]</i></p>", typeset(rf"$\{name}$"))

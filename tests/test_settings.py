@@ -1,0 +1,193 @@
+"""Settings: strict conversion, bounds, round trips."""
+
+import json
+import math
+from dataclasses import FrozenInstanceError
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pinnkit.conversion import LARGEST_SEED, nearest
+from pinnkit.errors import BadInput
+from pinnkit.settings import (
+    OPTIMIZERS,
+    Adam,
+    GaussNewton,
+    Network,
+    ProblemChoice,
+    Sampling,
+    Settings,
+    Training,
+    _check_cuda,
+    all_keys,
+    check_device,
+)
+
+PROBLEM = {"name": "heat_lshape", "conductivity": 2.0}
+
+
+def settings(**mapping: Any) -> Settings:
+    return Settings.from_mapping({"problem": PROBLEM, **mapping})
+
+
+def adam(**parameters: Any) -> dict[str, Any]:
+    return {"optimizer": {"name": "adam", **parameters}}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_to_mapping_and_back(name):
+    made = settings(optimizer={"name": name}, network={"layers": [8, 9]}, seed=LARGEST_SEED, tolerance=1e-6)
+    plain = json.loads(json.dumps(made.to_mapping()))
+    assert Settings.from_mapping(plain) == made
+    assert plain == made.to_mapping()
+    assert plain["problem"] == {"name": "heat_lshape", "file": None, "conductivity": 2.0}
+    assert plain["optimizer"]["name"] == name
+
+
+def test_values_are_converted_to_their_types():
+    made = settings(network={"layers": [8, 9]}, optimizer={"name": "adam", "half_life": 5})
+    assert made.network.layers == (8, 9)
+    assert made.optimizer == Adam(half_life=5.0)
+    assert isinstance(made.optimizer.half_life, float)
+
+
+def test_settings_cannot_change():
+    with pytest.raises(FrozenInstanceError):
+        settings().seed = 3
+
+
+@pytest.mark.parametrize(
+    ("mapping", "key", "words"),
+    [
+        ({"training": {"max_step": 3}}, "training.max_step", "did you mean training.max_steps"),
+        ({"max_steps": 3}, "max_steps", "did you mean training.max_steps"),
+        ({"trainig": {}}, "trainig", "did you mean training"),
+        ({"xyz": 1}, "xyz", "choose from"),
+        ({"training": 3}, "training", "a group of keys, not a number"),
+        ({"training": [3]}, "training", "not a list"),
+        ({"training": None}, "training", "not a blank"),
+        ({"training": True}, "training", "not a truth value"),
+        ({"training": {"max_steps": "abc"}}, "training.max_steps", "whole number is wanted, got 'abc'"),
+        ({"training": {"max_steps": 1.5}}, "training.max_steps", "got 1.5"),
+        ({"training": {"max_steps": 1e9}}, "training.max_steps", "like 1000000000"),
+        ({"training": {"max_steps": True}}, "training.max_steps", "got True"),
+        ({"training": {"max_steps": 0}}, "training.max_steps", ">= 1"),
+        ({"training": {"max_steps": -5}}, "training.max_steps", ">= 1"),
+        ({"training": {"max_steps": 99999999999999999999}}, "training.max_steps", "<= 1e+09"),
+        ({"training": {"max_seconds": 0}}, "training.max_seconds", "> 0"),
+        ({"training": {"tolerance": None}}, "training.tolerance", "a number is wanted"),
+        (adam(learning_rate=math.nan), "optimizer.learning_rate", "finite and > 0"),
+        (adam(learning_rate=math.inf), "optimizer.learning_rate", "finite and > 0"),
+        (adam(learning_rate=10**400), "optimizer.learning_rate", "finite and > 0"),
+        (adam(learning_rate=-1), "optimizer.learning_rate", "> 0"),
+        (adam(learning_rate="1e-3"), "optimizer.learning_rate", "a number is wanted"),
+        ({"optimizer": {"name": "sgd"}}, "optimizer.name", "choose from adam"),
+        ({"optimizer": {"learning_rate": 1.0}}, "optimizer.learning_rate", "belongs to adam and adam_lbfgs"),
+        ({"optimizer": {"name": ["adam"]}}, "optimizer.name", "unknown choice"),
+        ({"network": {"layers": []}}, "network.layers", "at least one"),
+        ({"network": {"layers": 64}}, "network.layers", "write network.layers=[64]"),
+        ({"network": {"layers": [64, 0]}}, "network.layers[1]", ">= 1 and <= 8192"),
+        ({"network": {"layers": [-3]}}, "network.layers[0]", ">= 1"),
+        ({"network": {"layers": [10**7]}}, "network.layers[0]", "<= 8192"),
+        ({"network": {"layers": [8192] * 9}}, "network.layers", "GiB"),
+        ({"network": {"activation": "relu"}}, "network.activation", "choose from tanh"),
+        ({"network": {"frequencies": 8}}, "network.frequencies", "fourier"),
+        ({"network": {"name": "fourier"}}, "network.frequencies", "fourier"),
+        ({"network": {"corners": 1}}, "network.corners", "true or false"),
+        ({"sampling": {"interior": 0}}, "sampling.interior", ">= 1"),
+        ({"sampling": {"boundary": -1}}, "sampling.boundary", ">= 1"),
+        ({"sampling": {"interior": 10**12}}, "sampling.interior", "GiB"),
+        ({"evaluation": {"points": 10**12}}, "evaluation.points", "<= 1e+08"),
+        ({"seed": -1}, "seed", "<= 2^63-1"),
+        ({"seed": 2**63}, "seed", "<= 2^63-1"),
+        ({"seed": 1.5}, "seed", "whole number"),
+        ({"device": "tpu"}, "device", "auto, cpu, cuda, cuda:N, mps"),
+        ({"device": "CUDA"}, "device", "auto, cpu"),
+        ({"dtype": "float16"}, "dtype", "float64, float32"),
+        ({"dtype": "int32"}, "dtype", "float64, float32"),
+        ({"task": "solv"}, "task", "did you mean solve"),
+        ({"tolerance": 0}, "tolerance", "> 0"),
+        ({"resume": ""}, "resume", "text"),
+        ({"overwrite": "yes"}, "overwrite", "true or false"),
+        ({"reference": {"kind": "fdm"}}, "reference.kind", "choose from auto"),
+        ({"problem": "heat_lshape"}, "problem", "a group of keys, not a text"),
+        ({"problem": {"k": 1}}, "problem.name", "a text is wanted"),
+    ],
+)
+def test_bad_values_are_refused_by_key_reason_and_remedy(mapping, key, words):
+    with pytest.raises(BadInput) as refused:
+        settings(**mapping)
+    assert refused.value.key == key
+    assert str(refused.value).startswith(f"{key}: ")
+    assert words in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_the_problem_is_required():
+    with pytest.raises(BadInput, match="problem: it is required"):
+        Settings.from_mapping({})
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Network(layers=()),
+        lambda: Sampling(interior=0),
+        lambda: Adam(learning_rate=-1.0),
+        lambda: Training(max_steps=0),
+        lambda: ProblemChoice(""),
+        lambda: Settings(ProblemChoice("a"), seed=-1),
+    ],
+)
+def test_records_made_in_python_are_checked_too(make):
+    with pytest.raises(BadInput):
+        make()
+
+
+_leaf = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+_value = st.recursive(_leaf, lambda inner: st.lists(inner, max_size=3), max_leaves=4)
+
+
+@given(st.sampled_from(all_keys()), _value)
+def test_any_value_of_any_key_is_taken_or_refused_by_name(key, value):
+    group, _, name = key.rpartition(".")
+    optimizer = next((o for o, cls in OPTIMIZERS.items() if key in cls.options()), None)
+    inner = {"name": optimizer, name: value} if optimizer else {name: value}
+    try:
+        made = settings(**({group: inner} if group else {key: value}))
+    except BadInput as refused:
+        assert refused.key.startswith(key)
+    else:
+        assert Settings.from_mapping(made.to_mapping()) == made
+
+
+def test_nearest_prefers_what_comes_first():
+    assert nearest("tolerence", ["training.tolerance", "reference.tolerance"]) == "training.tolerance"
+    assert nearest("xyz", ["training.tolerance"]) is None
+
+
+def test_the_default_optimizer_is_gauss_newton():
+    assert settings().optimizer == GaussNewton()
+
+
+# --- devices ------------------------------------------------------------------------------------------------
+
+
+def test_devices_that_do_not_exist_are_refused():
+    with pytest.raises(BadInput, match=r"CPUs only.*device=cpu"):
+        _check_cuda("cuda", built=False, devices=0)
+    with pytest.raises(BadInput, match=r"no driver.*device=cpu"):
+        _check_cuda("cuda", built=True, devices=0)
+    with pytest.raises(BadInput, match="cuda:7 does not exist, GPUs here: 1; choose up to cuda:0"):
+        _check_cuda("cuda:7", built=True, devices=1)
+    with pytest.raises(BadInput, match="mps has no float64"):
+        check_device("mps", "float64")
+
+
+def test_devices_that_exist_are_used():
+    _check_cuda("cuda", built=True, devices=1)
+    _check_cuda("cuda:1", built=True, devices=2)
+    assert check_device("cpu", "float64") == "cpu"
+    assert check_device("auto", "float64") in ("cpu", "cuda")
