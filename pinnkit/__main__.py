@@ -34,7 +34,7 @@ def job(config: DictConfig) -> None:
 def _run(config: DictConfig, here: Path) -> None:
     settings = read(config, HydraConfig.get().runtime.choices)
     check_device(settings.device, settings.dtype)
-    from pinnkit import tasks  # torch takes seconds, and --help does not need it
+    import pinnkit.tasks as tasks  # torch takes seconds, and --help does not need it
 
     result = tasks.run(settings, here)
     print(tasks.summary(result))

@@ -7,15 +7,16 @@ from torch import nn
 
 from pinnkit import settings as chosen
 from pinnkit.collocation import Amounts, collocate
-from pinnkit.corners import CornerFunctions, corner_functions
+from pinnkit.corners import corner_functions
 from pinnkit.errors import BadInput
 from pinnkit.networks import MLP, FourierMLP
 from pinnkit.optimizers import LBFGS, Adam, LeastSquares, LevenbergMarquardt, Optimizer, Schedule
 from pinnkit.problem import Problem
-from pinnkit.residuals import Residuals
+from pinnkit.residuals import Collocation, Residuals
 from pinnkit.settings import Settings
 from pinnkit.trial import Trial, TrialShape
 
+HEAD_STEPS = 50  # of Gauss–Newton with frozen features, at most
 SLOPE = 1.5  # of the first layer, per half-width of the domain
 SPREAD = 5.0  # of Fourier features, likewise
 INTERIOR_PER_COLUMN, LEAST_INTERIOR = 5, 2000
@@ -43,8 +44,9 @@ def assemble(problem: Problem, settings: Settings, features: nn.Module | None = 
     trial = trial_for(problem, settings, features).to(device=device, dtype=dtype)
     residuals = Residuals(problem, trial, points_for(problem, settings, trial))
     residuals.normalise()
-    start_head(residuals, settings)
-    optimizer, steps = optimizer_for(residuals, settings)
+    residuals.rescale_output()
+    start_head(trial, settings)
+    optimizer, steps = optimizer_for(settings)
     return Assembly(trial, residuals, optimizer, settings.training.max_steps or steps)
 
 
@@ -70,7 +72,7 @@ def network(settings: Settings, inputs: int) -> nn.Module:
     return MLP(inputs, chosen.layers, chosen.activation, chosen.slope or SLOPE, generator)
 
 
-def points_for(problem: Problem, settings: Settings, trial: Trial, draw: int = 0):  # type: ignore[no-untyped-def]
+def points_for(problem: Problem, settings: Settings, trial: Trial, draw: int = 0) -> dict[str, Collocation]:
     """Collocation points: as many as the settings say, else enough for the linear parameters to be well determined."""
     wanted, edges = settings.sampling, len(problem.domain.resolve("boundary"))
     columns = trial.weight.shape[1]
@@ -84,49 +86,35 @@ def points_for(problem: Problem, settings: Settings, trial: Trial, draw: int = 0
     return collocate(problem, wanted.method, amounts, settings.seed, draw)
 
 
-def start_head(residuals: Residuals, settings: Settings) -> None:
-    """Bring the solution to size 1 by one least-squares solve for the head; keep it, or draw a random head instead."""
-    theta, _, _ = LeastSquares().step(residuals, residuals.theta, {})
-    residuals.assign(theta)
-    residuals.rescale_output()
-    trial = residuals.trial
-    with torch.no_grad():
-        if settings.network.head == "random":
-            generator = torch.Generator().manual_seed(settings.seed)
-            drawn = torch.randn(trial.weight.shape, generator=generator, dtype=torch.float64)
+def start_head(trial: Trial, settings: Settings) -> None:
+    """Draw a random head where the settings ask for one; else it starts from zero and is solved for first."""
+    if settings.network.head == "random":
+        generator = torch.Generator().manual_seed(settings.seed)
+        drawn = torch.randn(trial.weight.shape, generator=generator, dtype=torch.float64)
+        with torch.no_grad():
             trial.weight.copy_(drawn / trial.weight.shape[1] ** 0.5)
-            trial.bias.zero_()
 
 
-def optimizer_for(residuals: Residuals, settings: Settings) -> tuple[Optimizer, int]:
+def optimizer_for(settings: Settings) -> tuple[Optimizer, int]:
     """The optimizer of the settings and its automatic number of steps."""
-    record, steps = settings.optimizer, settings.training.max_steps
+    stages = _stages(settings.optimizer)
+    if settings.network.head == "solved" or not stages:
+        stages = [(LeastSquares(), HEAD_STEPS), *stages]
+    return Schedule(tuple(stages)), sum(steps for _, steps in stages)
+
+
+def _stages(record: chosen.Optimizer) -> list[tuple[Optimizer, int]]:
+    """What follows a solved head, and for how many steps."""
     match record:
         case chosen.LeastSquares():
-            return LeastSquares(), 20
+            return []
         case chosen.GaussNewton():
-            stages = ((LeastSquares(), 5), (LevenbergMarquardt(record.damping, record.acceleration), 10**9))
-            return Schedule(stages), 200
+            return [(LevenbergMarquardt(record.damping, record.acceleration), 200)]
         case chosen.Adam():
-            return Adam(record.learning_rate, record.half_life), 5000
+            return [(Adam(record.learning_rate, record.half_life), 5000)]
         case chosen.LBFGS():
-            return LBFGS(record.history), 3000
+            return [(LBFGS(record.history), 3000)]
         case chosen.AdamLBFGS():
             adam = Adam(record.learning_rate, record.half_life)
-            return Schedule(
-                ((adam, record.adam_steps), (LBFGS(record.history), steps or 10**9))
-            ), record.adam_steps + 3000
-        case chosen.Auto():
-            return _automatic(residuals), 200
+            return [(adam, record.adam_steps), (LBFGS(record.history), 3000)]
     raise BadInput("optimizer", f"{record.name} has no implementation", "choose another one")
-
-
-def _automatic(residuals: Residuals) -> Optimizer:
-    """One linear solve where that is all there is to do; else all parameters, from a solved head."""
-    if residuals.is_affine():
-        return LeastSquares()
-    return Schedule(((LeastSquares(), 5), (LevenbergMarquardt(), 10**9)))
-
-
-def enrichment_terms(trial: Trial) -> CornerFunctions | None:
-    return trial.enrichment if isinstance(trial.enrichment, CornerFunctions) else None

@@ -7,7 +7,6 @@ whole; a flipped bit or a torn file is noticed before anything is unpickled, and
 import hashlib
 import io
 import os
-import pickle
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -60,15 +59,16 @@ def read(path: Path) -> dict[str, Any]:
     if not header.startswith(MAGIC) or len(words) != 4:
         raise _unusable(file, "it is not a checkpoint of pinnkit, or an empty or cut one")
     if words[2] != b"%d" % FORMAT:
-        raise _unusable(
-            file, f"its format is {words[2].decode(errors='replace')}, this version reads {FORMAT}"
-        )
+        raise _unusable(file, f"its format is {words[2].decode(errors='replace')}, this version reads {FORMAT}")
     if hashlib.sha256(payload).hexdigest().encode() != words[3]:
         raise _unusable(file, "it is damaged: its contents do not match its checksum")
     try:
-        return torch.load(io.BytesIO(payload), weights_only=True, map_location="cpu")
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as reason:
-        raise _unusable(file, f"it cannot be read ({str(reason).splitlines()[0]})") from None
+        content = torch.load(io.BytesIO(payload), weights_only=True, map_location="cpu")
+    except Exception as reason:  # unpickling foreign bytes can raise anything
+        raise _unusable(file, f"it cannot be read ({type(reason).__name__})") from None
+    if not isinstance(content, dict) or "solution" not in content:
+        raise _unusable(file, "it holds no solution")
+    return content
 
 
 def _unusable(file: Path, reason: str) -> CheckpointUnusable:

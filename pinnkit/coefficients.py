@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pinnkit.forms import BoundaryCoefficients, Coefficients
 from pinnkit.operators import Index, Jet, derivative
 from pinnkit.problem import INTERIOR, Problem
 
@@ -23,27 +24,7 @@ Array = NDArray[np.float64]
 
 
 class NotSecondOrder(Exception):
-    """The problem is not one scalar linear PDE of second order with conditions of the form above; the message says why."""
-
-
-@dataclass(frozen=True)
-class Coefficients:
-    """At n points of the domain: A (n, d, d), b (n, d), c, f, capacity (n,)."""
-
-    A: Array
-    b: Array
-    c: Array
-    f: Array
-    capacity: Array
-
-
-@dataclass(frozen=True)
-class BoundaryCoefficients:
-    """At n points of the boundary: α, β, g, each (n,). β = 0 is a Dirichlet condition."""
-
-    alpha: Array
-    beta: Array
-    g: Array
+    """The problem is no scalar linear PDE of second order with conditions of the form above; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +39,7 @@ class _Probe:
         return self.slopes.get(index, torch.zeros_like(self.residual))
 
 
-def _probe(
-    problem: Problem, name: str, points: Array, normals: Array | None, jet: Callable[[Index], float]
-) -> _Probe:
+def _probe(problem: Problem, name: str, points: Array, normals: Array | None, jet: Callable[[Index], float]) -> _Probe:
     coordinates = tuple(torch.tensor(c, dtype=torch.float64, requires_grad=True) for c in points.T)
     leaves: dict[Index, Tensor] = {}
 
@@ -73,12 +52,13 @@ def _probe(
 
     if len(problem.fields) != 1:
         raise NotSecondOrder(f"the problem has {len(problem.fields)} fields")
-    more = {k: torch.tensor(u.initial if u.true is None else u.true) for k, u in problem.unknowns.items()}
+    more = {
+        k: torch.tensor(u.initial if u.true is None else u.true, dtype=torch.float64)
+        for k, u in problem.unknowns.items()
+    }
     if normals is not None:
         more["normal"] = torch.tensor(normals[:, : problem.space_dimension].T, dtype=torch.float64)
-    environment = problem.environment(
-        coordinates, {problem.fields[0]: Jet(coordinates, table).field()}, **more
-    )
+    environment = problem.environment(coordinates, {problem.fields[0]: Jet(coordinates, table).field()}, **more)
     rows = problem.residual(name, environment)
     if len(rows) != 1:
         raise NotSecondOrder(f"condition {name!r} has {len(rows)} equations")
@@ -128,8 +108,7 @@ def interior_coefficients(problem: Problem, points: Array) -> Coefficients:
     half = [[(1.0 if i == j else 0.5) * probe.slope(tuple(sorted((i, j)))) for j in space] for i in space]
     matrix = [[-entry for entry in row] for row in half]
     drift = [
-        probe.slope((i,))
-        + torch.stack([derivative(matrix[i][j], probe.coordinates[j]) for j in space]).sum(0)
+        probe.slope((i,)) + torch.stack([derivative(matrix[i][j], probe.coordinates[j]) for j in space]).sum(0)
         for i in space
     ]
     A = _numpy(torch.stack([torch.stack(row, -1) for row in matrix], -2))
@@ -155,7 +134,7 @@ def boundary_coefficients(problem: Problem, name: str, points: Array, normals: A
         raise NotSecondOrder(f"condition {name!r} has second or time derivatives")
     if not w.any():
         return BoundaryCoefficients(_numpy(probe.slope(())), np.zeros(len(points)), -_numpy(probe.residual))
-    conormal = np.einsum("nij,nj->ni", interior_coefficients(problem, points).A, normals[:, :d])
+    conormal = np.einsum("nij,nj->ni", interior_coefficients(problem, points).diffusion, normals[:, :d])
     beta = (w * conormal).sum(1) / np.maximum((conormal**2).sum(1), 1e-300)
     if np.abs(w - beta[:, None] * conormal).max(initial=0.0) > 1e-9 * np.abs(w).max(initial=1e-300):
         raise NotSecondOrder(f"condition {name!r} has a derivative that is not along the conormal")
@@ -167,9 +146,7 @@ def conditions_on(problem: Problem, piece: str) -> list[str]:
     return [
         name
         for name, condition in problem.conditions.items()
-        if condition.on != INTERIOR
-        and condition.points is None
-        and piece in problem.domain.resolve(condition.on)
+        if condition.on != INTERIOR and condition.points is None and piece in problem.domain.resolve(condition.on)
     ]
 
 

@@ -1,8 +1,8 @@
 """Collocation points: where the conditions of a problem are asked to hold.
 
 Interior points follow the sampler; boundary points are shared out among the conditions by the measure of their pieces.
-Where the solution is singular at a corner, further points are graded towards it, inside and along both its edges: singular
-functions vary on all scales, and a residual that is small between well-spaced points says nothing about the gaps
+Where the solution is singular at a corner, further points are graded towards it, inside and along both its edges:
+singular functions vary on all scales, and a residual that is small at well-spaced points says nothing about the gaps
 next to a corner. Points are a function of (seed, draw) alone, so that a resumed run draws the same ones.
 """
 
@@ -61,9 +61,7 @@ class _Sampler:
     def _boundary(self, condition: Condition) -> Collocation:
         domain = self.problem.domain
         pieces = domain.resolve(condition.on)
-        sample = domain.sample_boundary(
-            _share(domain, pieces, self.amounts.boundary), pieces, self.method, self.rng
-        )
+        sample = domain.sample_boundary(_share(domain, pieces, self.amounts.boundary), pieces, self.method, self.rng)
         graded = list(self._graded(pieces))
         points = np.concatenate([sample.points, *(points for points, _ in graded)])
         normals = np.concatenate([sample.normals, *(normals for _, normals in graded)])
@@ -83,9 +81,7 @@ class _Sampler:
                     yield domain.boundary_from_unit([piece], [n], cube)
 
 
-def collocate(
-    problem: Problem, method: str, amounts: Amounts, seed: int, draw: int = 0
-) -> dict[str, Collocation]:
+def collocate(problem: Problem, method: str, amounts: Amounts, seed: int, draw: int = 0) -> dict[str, Collocation]:
     """Points for every condition; another `draw` gives other points of the same kind."""
     rng = np.random.default_rng([seed, draw])
     sampler = _Sampler(problem, method, amounts, rng, rough_corners(problem), singular_corners(problem))

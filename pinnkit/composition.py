@@ -1,7 +1,9 @@
 """From the command line to settings: Hydra composes them, and `Gate` checks them before there is a folder."""
 
+import logging
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +69,10 @@ class Gate(Callback):
             settings = read(config, config.hydra.runtime.choices)
             _refuse_used(Path(config.hydra.run.dir).glob("status.json"), config)
             check_device(settings.device, settings.dtype)
-            from pinnkit import tasks  # torch takes seconds, and --help does not need it
+            import pinnkit.tasks as tasks  # torch takes seconds, and --help does not need it
 
-            tasks.prepare(settings)
+            with _unheard("pinnkit"):  # the job says it again
+                tasks.prepare(settings)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Every job of a sweep must compose: wrong keys and choices stop it, wrong values only their job."""
@@ -79,6 +82,18 @@ class Gate(Callback):
                 if "problem" not in compose(kwargs["config_name"], [*config.hydra.overrides.hydra, *job]):
                     raise _required()
             _refuse_used(Path(config.hydra.sweep.dir).glob("*/status.json"), config)
+
+
+@contextmanager
+def _unheard(name: str) -> Iterator[None]:
+    """Keep a logger quiet inside."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _required() -> BadInput:

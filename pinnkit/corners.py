@@ -2,17 +2,19 @@
 
 Near a corner of interior angle ω the solution of −∇·(k∇u) = f with smooth data is smooth up to multiples of
 
-    r^λ sin(λφ)  or  r^λ cos(λφ),      λ = m π/ω  for equal types of condition on both sides, (m − ½) π/ω for unequal ones,
+    r^λ sin(λφ)  or  r^λ cos(λφ),      λ = m π/ω  for equal types of condition on both sides, else (m − ½) π/ω,
 
 with the sine where the condition at φ = 0 fixes u and the cosine where it fixes the flux (Kondrat'ev 1967; Grisvard
 1985). In ζ = log z they are Im and Re of exp(λζ). Where λ is a whole number that is a polynomial, left to the features,
 but data that clash in the corner bring its companion ζ exp(λζ). A Robin condition is a flux condition perturbed by
-u itself; each perturbation adds terms one power of r higher, with either phase, and one more logarithm where the first had one.
+u itself; each perturbation adds terms one power of r higher, with either phase, and one more logarithm where the
+first had one.
 
 The branch cut runs outside the domain, along the middle of the outer angle. Where that ray meets the domain again (a
 hole, a notch) z is replaced by z/(1 − z/p) with p on the ray, still outside, and the cut ends at p; seen from the
 corner this is one more perturbation. Holes themselves bring log r and r^(−m) about a point in them (the logarithmic
-conjugation of Axler 1986; Trefethen 2018). All these functions are harmonic: where k is constant they leave the equation untouched.
+conjugation of Axler 1986; Trefethen 2018). All these functions are harmonic: where k is constant they leave the
+equation untouched.
 """
 
 import math
@@ -35,9 +37,7 @@ HIGHEST_PERTURBED = 4.0
 HIGHEST_LOGARITHM = 3.5
 SMOOTH_ENOUGH = 2.5  # a corner whose lowest singular power is above is left to the features
 POLES = 8  # powers r^(−m) about each hole
-TIME_ORDER = (
-    6  # singular functions of transient problems are multiplied by Chebyshev polynomials of lower degree
-)
+TIME_ORDER = 6  # singular functions of transient problems are multiplied by Chebyshev polynomials of lower degree
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,9 @@ class Term:
 
 @dataclass(frozen=True)
 class Singularity:
-    """A term about a point: z = (x − vertex)/scale turned so that the branch cut is the negative real axis, φ = 0 at −½ angle.
+    """A term about a point.
+
+    z = (x − vertex)/scale, turned so that the branch cut is the negative real axis; φ = 0 at minus half the angle.
 
     `pole` is the distance along the cut, in units of scale, at which the cut ends.
     """
@@ -150,11 +152,12 @@ def is_whole(exponent: float) -> bool:
 
 
 def corner_terms(angle: float, fixed_after: bool, fixed_before: bool, perturbed: int = 0) -> list[Term]:
-    """The singular terms of a corner; `perturbed` is how many logarithms a perturbation adds (Robin: 1), −1 for no perturbation."""
+    """The singular terms of a corner.
+
+    `perturbed` is how many logarithms a perturbation adds (1 for Robin conditions), −1 where there is no perturbation.
+    """
     shift = 0.0 if fixed_after == fixed_before else 0.5
-    found = [
-        (m - shift) * math.pi / angle for m in range(1, int(HIGHEST_EXPONENT * angle / math.pi + shift) + 1)
-    ]
+    found = [(m - shift) * math.pi / angle for m in range(1, int(HIGHEST_EXPONENT * angle / math.pi + shift) + 1)]
     powers = [Term(e, 0, fixed_after) for e in found if not is_whole(e)]
     terms = [Term(e, 1, fixed_after) for e in found if is_whole(e) and e < HIGHEST_LOGARITHM]
     if powers and powers[0].exponent < SMOOTH_ENOUGH:
@@ -181,7 +184,7 @@ def _key(term: Term) -> tuple[float, int, bool]:
 
 
 def corner_functions(problem: Problem) -> CornerFunctions | None:
-    """The singular functions of a planar diffusion problem, the strongest first if there are too many; None if there are none.
+    """The singular functions of a planar diffusion problem (the strongest, if they are too many); None without any.
 
     Corners between pieces whose conditions cannot be read as α u + β (A∇u)·n = g, or where A is no multiple of the
     identity, are left out.
@@ -235,9 +238,7 @@ def _of_hole(hole: shapely.LinearRing) -> list[Singularity]:
     inside = shapely.Polygon(hole)
     disc = shapely.maximum_inscribed_circle(inside)
     centre = shapely.get_coordinates(disc)[0]
-    terms = [Term(0.0, 1, False)] + [
-        Term(-float(m), 0, sine) for m in range(1, POLES + 1) for sine in (True, False)
-    ]
+    terms = [Term(0.0, 1, False)] + [Term(-float(m), 0, sine) for m in range(1, POLES + 1) for sine in (True, False)]
     return [
         Singularity((float(centre[0]), float(centre[1])), 0.0, 0.0, float(disc.length), math.inf, term)
         for term in terms
@@ -250,9 +251,7 @@ def _terms(problem: Problem, domain: Planar, corner: Corner, cut: bool = False) 
     except NotSecondOrder:
         return []
     robin = "robin" in (before, after)
-    return corner_terms(
-        corner.angle, after == "dirichlet", before == "dirichlet", 1 if robin else 0 if cut else -1
-    )
+    return corner_terms(corner.angle, after == "dirichlet", before == "dirichlet", 1 if robin else 0 if cut else -1)
 
 
 def _condition_type(problem: Problem, domain: Planar, piece: str) -> str:
@@ -262,7 +261,7 @@ def _condition_type(problem: Problem, domain: Planar, piece: str) -> str:
     point, normal = (start + end) / 2, np.array([along[1], -along[0]])
     if isinstance(problem.domain, SpaceTime):
         point, normal = np.append(point, np.mean(problem.domain.time)), np.append(normal, 0.0)
-    A = interior_coefficients(problem, point[None]).A[0]
+    A = interior_coefficients(problem, point[None]).diffusion[0]
     if not np.allclose(A, np.eye(2) * A[0, 0], rtol=1e-9, atol=0.0):
         raise NotSecondOrder("A is not a multiple of the identity")
     name = condition_on(problem, piece)

@@ -30,9 +30,7 @@ class Errors:
     fields: dict[str, dict[str, float]]
 
 
-def compare(
-    predict: Callable[[Array], Array], reference: Reference, points: Array, fields: Sequence[str]
-) -> Errors:
+def compare(predict: Callable[[Array], Array], reference: Reference, points: Array, fields: Sequence[str]) -> Errors:
     """Errors of `predict` against the reference at points (n, d)."""
     return errors(predict(points), reference.value(points), fields)
 
@@ -60,7 +58,7 @@ def _largest(difference: Array) -> float:
 
 
 def verdict(relative: float | None, reference_error: float | None, tolerance: float) -> str:
-    """ "trusted" where error and the reference's own error together stay within the tolerance, else "untrusted: why"."""
+    """ "trusted" where the error and the reference's own error stay within the tolerance, else "untrusted: why"."""
     if relative is None or reference_error is None:
         return "untrusted: there is no reference to compare with"
     if not np.isfinite(relative):

@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +19,13 @@ def read_csv(path: str | Path, coordinates: Sequence[str], value: str) -> tuple[
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, skipinitialspace=True)
-            missing = [name for name in columns if name not in (reader.fieldnames or [])]
-            if missing:
-                raise BadInput(
-                    "data", f"{path}: there is no column {missing[0]!r}", f"columns are {reader.fieldnames}"
-                )
-            rows = [[_number(row[name], path, reader.line_num, name) for name in columns] for row in reader]
-    except (OSError, UnicodeDecodeError) as reason:
+            header = list(reader.fieldnames or [])
+            for name in columns:
+                if header.count(name) != 1:
+                    what = f"{path}: there are {header.count(name)} columns {name!r}"
+                    raise BadInput("data", what, f"one is needed; the columns are {', '.join(header)}")
+            rows = [_row(row, columns, path, reader.line_num) for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as reason:
         raise BadInput(
             "data", f"{path}: it cannot be read ({reason})", "check the path; it must be UTF-8 text"
         ) from None
@@ -34,9 +35,17 @@ def read_csv(path: str | Path, coordinates: Sequence[str], value: str) -> tuple[
     return table[:, :-1], table[:, -1]
 
 
+def _row(row: dict[str | None, Any], columns: Sequence[str], path: str | Path, line: int) -> list[float]:
+    if None in row:
+        raise BadInput(
+            "data", f"{path}:{line}: it has more fields than there are columns", "write decimals with a point"
+        )
+    return [_number(row[name], path, line, name) for name in columns]
+
+
 def _number(text: str | None, path: str | Path, line: int, column: str) -> float:
     try:
-        number = float(text or "")
+        number = float("" if text is None or "_" in text else text)
     except ValueError:
         number = np.nan
     if not np.isfinite(number):

@@ -14,7 +14,8 @@ tensor; the reverse sweep returns the gradient *per point*, which is the Jacobia
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from itertools import combinations
+from itertools import combinations, pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,9 +26,7 @@ from pinnkit.operators import Index
 
 def closure(indices: Sequence[Index]) -> list[Index]:
     """The indices with all their sub-indices, shortest first: what a forward pass has to carry."""
-    found = {()} | {
-        part for index in indices for m in range(1, len(index) + 1) for part in combinations(index, m)
-    }
+    found = {()} | {part for index in indices for m in range(1, len(index) + 1) for part in combinations(index, m)}
     return sorted(found, key=lambda index: (len(index), index))
 
 
@@ -96,9 +95,7 @@ def _gelu(h: Tensor, order: int) -> list[Tensor]:
     hermite = [torch.ones_like(h), h]
     for m in range(1, order):
         hermite.append(h * hermite[m] - m * hermite[m - 1])
-    tower = [torch.special.ndtr(h)] + [
-        (-1) ** (m - 1) * hermite[m - 1] * density for m in range(1, order + 1)
-    ]
+    tower = [torch.special.ndtr(h)] + [(-1) ** (m - 1) * hermite[m - 1] * density for m in range(1, order + 1)]
     return _times_h(h, tower)
 
 
@@ -136,13 +133,13 @@ class _RowwiseLinear(torch.autograd.Function):
     """h Wᵀ for W given as n equal copies, (n, out, in); the gradient of W stays separate for each of the n points."""
 
     @staticmethod
-    def forward(ctx, h: Tensor, weight: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, h: Tensor, weight: Tensor) -> Tensor:
         ctx.save_for_backward(h, weight)
         return h @ weight[0].T
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, g: Tensor) -> tuple[Tensor | None, Tensor]:  # type: ignore[override]
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor]:
         h, weight = ctx.saved_tensors
         back = g @ weight[0] if ctx.needs_input_grad[0] else None
         return back, g.permute(1, 2, 0) @ h.transpose(0, 1)
@@ -189,14 +186,12 @@ class MLP(FeatureMap):
         self.activation, self.width = activation, widths[-1]
         sizes = [inputs, *widths]
         self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
-        for i, (a, b) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+        for i, (a, b) in enumerate(pairwise(sizes)):
             spread = slope if i == 0 else math.sqrt(6 / (a + b))
             weight = (2 * torch.rand(b, a, generator=generator, dtype=torch.float64) - 1) * spread
             centre = 2 * torch.rand(b, a, generator=generator, dtype=torch.float64) - 1
             bias = (
-                -(weight * centre).sum(1)
-                if i == 0
-                else torch.rand(b, generator=generator, dtype=torch.float64) - 0.5
+                -(weight * centre).sum(1) if i == 0 else torch.rand(b, generator=generator, dtype=torch.float64) - 0.5
             )
             self.weights.append(weight)
             self.biases.append(bias)
@@ -214,6 +209,9 @@ class FourierMLP(FeatureMap):
     The entries of B are normal with standard deviation `spread`, in radians per half-width of the domain.
     """
 
+    waves: Tensor
+    phases: Tensor
+
     def __init__(
         self, inputs: int, frequencies: int, spread: float, widths: Sequence[int], activation: str,
         generator: torch.Generator,
@@ -223,9 +221,7 @@ class FourierMLP(FeatureMap):
         self.register_buffer("waves", torch.cat([waves, waves]))
         quarter = torch.cat([torch.zeros(frequencies), torch.full((frequencies,), math.pi / 2)])
         self.register_buffer("phases", quarter.to(torch.float64))
-        self.layers = MLP(
-            2 * frequencies, widths, activation, math.sqrt(6 / (2 * frequencies + widths[0])), generator
-        )
+        self.layers = MLP(2 * frequencies, widths, activation, math.sqrt(6 / (2 * frequencies + widths[0])), generator)
         self.width = self.layers.width
 
     def jets(self, points: Tensor, indices: Sequence[Index]) -> Tensor:

@@ -10,13 +10,13 @@ Derivatives are taken by reverse-mode differentiation through whatever the resid
 know their own derivatives, `Jet` supplies them in one forward pass and the reverse sweep never enters the network.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
 Index = tuple[int, ...]  # a partial derivative: the sorted numbers of the coordinates, () for the value
-Table = Mapping[Index, Tensor]
 
 
 def derivative(u: Tensor, *coordinates: Tensor) -> Tensor:
@@ -66,12 +66,12 @@ class _Tangent(torch.autograd.Function):
     """Zero whose derivative with respect to x is a known tensor (itself differentiable in the same way)."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, jet: "Jet", index: Index) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, x: Tensor, jet: "Jet", index: Index) -> Tensor:
         ctx.jet, ctx.index = jet, index
         return torch.zeros_like(x)
 
     @staticmethod
-    def backward(ctx, g: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, None]:
         return g * ctx.jet.field(ctx.index), None, None
 
 

@@ -1,7 +1,8 @@
 """Problems: a domain and a named dict of conditions, each saying on which points which residual must vanish.
 
 A residual is a function that asks for what it needs by name: fields (`u`), coordinates (`x`, `y`, `t`), the outward
-unit `normal` (d, n), `space` (the tuple of spatial coordinates), unknown coefficients, and the values that belong to its points:
+unit `normal` (d, n), `space` (the tuple of spatial coordinates), unknown coefficients, and the values that belong to
+its points:
 
     def heat(u, x, y):                       # −∇·(k ∇u) = f
         return -div(k(x, y) * grad(u, x, y), x, y) - f(x, y)
@@ -11,6 +12,7 @@ One sign convention holds for fluxes: **outward**. The heat that leaves the doma
 """
 
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,9 +28,7 @@ from pinnkit.operators import normal_derivative
 
 Environment = dict[str, Any]
 Residual = Callable[..., Tensor | tuple[Tensor, ...]]
-Value = (
-    float | str | Callable[..., Any]
-)  # a number, the name of an unknown or a datum, or a function asking by name
+Value = float | str | Callable[..., Any]  # a number, the name of an unknown or a datum, or a function asking by name
 
 INTERIOR = "interior"
 
@@ -45,9 +45,7 @@ def call_by_name(function: Callable[..., Any], environment: Environment, owner: 
     missing = [name for name in required if name not in environment]
     if missing:
         known = ", ".join(environment)
-        raise BadInput(
-            owner, f"it asks for {missing[0]!r}, which does not exist here", f"names to use are {known}"
-        )
+        raise BadInput(owner, f"it asks for {missing[0]!r}, which does not exist here", f"names to use are {known}")
     return function(**{p.name: environment[p.name] for p in parameters if p.name in environment})
 
 
@@ -76,15 +74,22 @@ class Condition:
     values: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     partner: str | None = None
 
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.weight) and self.weight > 0):
+            raise BadInput("weight", f"it is {self.weight}", "it must be finite and > 0; leave out a condition instead")
+        for name, values in self.values.items():
+            if self.points is None or np.shape(values) != (len(self.points),):
+                raise BadInput(
+                    f"data {name!r}", f"its shape is {np.shape(values)}", "give one number per measured point"
+                )
+
 
 def pde(residual: Residual, weight: float = 1.0) -> Condition:
     """A partial differential equation: residual(…) = 0 in the interior."""
     return Condition(residual, INTERIOR, weight)
 
 
-def dirichlet(
-    on: str | Sequence[str], value: Value = 0.0, field: str = "u", weight: float = 1.0
-) -> Condition:
+def dirichlet(on: str | Sequence[str], value: Value = 0.0, field: str = "u", weight: float = 1.0) -> Condition:
     """u = value on pieces of the boundary."""
 
     def residual(**env: Any) -> Tensor:
@@ -151,6 +156,12 @@ def measured(
 ) -> Condition:
     """u = values at measured points (n, d), each row divided by its standard deviation relative to the smallest."""
     points, values = np.atleast_2d(np.asarray(points, float)), np.asarray(values, float).reshape(-1)
+    if not (np.isfinite(sigma) & (np.asarray(sigma) > 0)).all():
+        raise BadInput("sigma", "a standard deviation is not finite and > 0", "leave out sigma to weigh all data alike")
+    if np.shape(sigma) not in ((), values.shape):
+        raise BadInput(
+            "sigma", f"{np.size(sigma)} deviations for {len(values)} values", "give one for all, or one for each"
+        )
     relative = np.broadcast_to(np.asarray(sigma, float), values.shape) / np.min(sigma)
 
     def residual(measured: Tensor, spread: Tensor, **env: Any) -> Tensor:
@@ -171,8 +182,15 @@ class Unknown:
     positive: bool = False
     true: float | None = None
 
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.initial) or (self.positive and self.initial <= 0):
+            raise BadInput(
+                "unknown", f"it starts from {self.initial}", "start from a finite number, > 0 if it is positive"
+            )
+
     def raw(self) -> float:
-        return float(np.log(self.initial)) if self.positive else self.initial
+        """The number that is searched: the logarithm of positive coefficients."""
+        return math.log(self.initial) if self.positive else self.initial
 
     def value(self, raw: Tensor) -> Tensor:
         return raw.exp() if self.positive else raw
@@ -182,8 +200,8 @@ class Unknown:
 class Problem:
     """What is to be solved: conditions on the fields over a domain.
 
-    `exact` gives the fields from coordinates by name (a tensor, or a tuple in the order of `fields`); `free` names pieces
-    of the boundary where the equation itself needs no condition (outflow).
+    `exact` gives the fields from coordinates by name (a tensor, or a tuple in the order of `fields`); `free` names
+    pieces of the boundary where the equation itself needs no condition (outflow).
     """
 
     domain: Domain
@@ -207,23 +225,22 @@ class Problem:
     def space_dimension(self) -> int:
         return self.domain.dimension - self.transient
 
-    def environment(
-        self, coordinates: Sequence[Tensor], fields: Mapping[str, Tensor], **more: Any
-    ) -> Environment:
+    def environment(self, coordinates: Sequence[Tensor], fields: Mapping[str, Tensor], **more: Any) -> Environment:
         """The names a residual may ask for at given points."""
         named = dict(zip(self.coordinates, coordinates, strict=True))
         space = tuple(c for name, c in named.items() if name != "t")
         return {**named, **fields, "space": space, **more}
 
     def residual(self, name: str, environment: Environment) -> Tensor:
-        """The residual of one condition, (equations, n). Refuses any other shape: (n,) against (n, 1) broadcasts silently."""
+        """The residual of one condition, (equations, n). Any other shape is refused: (n,) broadcasts against (n, 1)."""
         rows = call_by_name(self.conditions[name].residual, environment, f"condition {name!r}")
         rows = rows if isinstance(rows, tuple) else (rows,)
         n = len(environment[self.coordinates[0]])
         for row in rows:
-            if row.shape != (n,):
+            if not isinstance(row, Tensor) or row.shape != (n,):
+                shape = tuple(row.shape) if isinstance(row, Tensor) else type(row).__name__
                 raise BadInput(
-                    f"condition {name!r}", f"its residual has shape {tuple(row.shape)}, wanted ({n},)",
+                    f"condition {name!r}", f"its residual has shape {shape}, wanted ({n},)",
                     "return one number per point (a tuple of such for several equations)",
                 )  # fmt: skip
         return torch.stack(rows)

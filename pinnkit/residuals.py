@@ -1,8 +1,8 @@
 """The residual vector r(θ) of a problem at collocation points: all that the optimizers see.
 
-    loss(θ) = ½ ‖r(θ)‖²,      r = ( √weight_c / (scale_c √n_c) · residual_c(xᵢ) )   over conditions c and their points xᵢ
+    loss(θ) = ½ ‖r(θ)‖²,      r = ( √weight_c / (scale_c √n_c) · residual_c(xᵢ) )   over conditions c and points xᵢ
 
-scale_c is the root mean square of ∂residual_c/∂W over the features: how strongly the head moves that residual. It makes
+scale_c is the root mean square of ∂residual_c/∂W over points and features: how strongly the head moves that residual. It makes
 every condition dimensionless by itself (a second derivative in millimetres weighs no more than in metres), so the
 weights are relative and 1 is a good start.
 
@@ -12,6 +12,7 @@ Rows belong to single points. The Jacobian is therefore one reverse sweep with e
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import functional_call, vmap
 
+from pinnkit.linear_algebra import minimum_norm
 from pinnkit.operators import Index, Jet
 from pinnkit.problem import Environment, Problem
 from pinnkit.trial import Prepared, Trial
@@ -28,20 +30,25 @@ Parameters = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Collocation:
-    """Points of one condition: positions (n, d), normals (n, d) on the boundary, partner points (n, d), named values (n,)."""
+    """Points of one condition (n, d), with normals (n, d) on the boundary, partner points (n, d), named values (n,)."""
 
     points: NDArray[np.float64]
     normals: NDArray[np.float64] | None = None
     partner: NDArray[np.float64] | None = None
     values: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
+    def part(self, which: slice) -> "Collocation":
+        """Some of the points alone."""
+        normals, partner = (None if a is None else a[which] for a in (self.normals, self.partner))
+        return Collocation(self.points[which], normals, partner, {key: v[which] for key, v in self.values.items()})
+
 
 class _Field:
-    """The trial function at fixed points, on demand: derivatives are planned from what was asked for before."""
+    """The trial function at fixed points with the derivatives that are wanted; more are added when asked for."""
 
-    def __init__(self, trial: Trial, points: Tensor) -> None:
+    def __init__(self, trial: Trial, points: Tensor, wanted: Sequence[Index]) -> None:
         self.trial, self.points = trial, points
-        self.prepared: Prepared = trial.prepare(points, [()])
+        self.prepared: Prepared = trial.prepare(points, wanted)
 
     def at(self, parameters: Parameters, rowwise: bool) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
         """Coordinates and fields, differentiable by the coordinates and by the parameters."""
@@ -50,9 +57,12 @@ class _Field:
             values = self._jets(coordinates, parameters)
         else:
             x = torch.stack(coordinates, -1)
-            out = vmap(self._call)(parameters, x) if rowwise else self._call(parameters, x)
+            out = vmap(self._call_one)(parameters, x) if rowwise else self._call(parameters, x)
             values = list(out.unbind(-1))
         return coordinates, dict(zip(self.trial.fields, values, strict=True))
+
+    def _call_one(self, parameters: Parameters, x: Tensor) -> Tensor:
+        return self._call(parameters, x[None])[0]
 
     def _call(self, parameters: Parameters, at: Prepared | Tensor) -> Tensor:
         return functional_call(self.trial, parameters, (at,))
@@ -60,37 +70,38 @@ class _Field:
     def _jets(self, coordinates: tuple[Tensor, ...], parameters: Parameters) -> list[Tensor]:
         current = self._call(parameters, self.prepared)
 
-        def table(index: Index, column: int) -> Tensor:
+        def table(column: int, index: Index) -> Tensor:
             nonlocal current
-            if index not in self.prepared.indices:  # only ever in the first evaluation
+            if index not in self.prepared.indices:
                 self.prepared = self.trial.prepare(self.points, [*self.prepared.indices, index])
                 current = self._call(parameters, self.prepared)
             return current[self.prepared.indices.index(index), :, column]
 
-        return [
-            Jet(coordinates, lambda index, m=m: table(index, m)).field()
-            for m in range(len(self.trial.fields))
-        ]
+        return [Jet(coordinates, partial(table, column)).field() for column in range(len(self.trial.fields))]
 
 
 class _Block:
     """One condition on its collocation points."""
 
     def __init__(
-        self, name: str, problem: Problem, trial: Trial, collocation: Collocation, like: Tensor
+        self, name: str, problem: Problem, trial: Trial, collocation: Collocation, wanted: Sequence[Index]
     ) -> None:
         def tensor(a: NDArray[np.float64]) -> Tensor:
-            return torch.as_tensor(a, dtype=like.dtype, device=like.device)
+            return torch.as_tensor(a).to(trial.weight)
 
         self.name, self.problem = name, problem
-        self.rows = 0
-        self.n = len(collocation.points)
-        self.field = _Field(trial, tensor(collocation.points))
-        self.partner = None if collocation.partner is None else _Field(trial, tensor(collocation.partner))
+        self.n = self.rows = len(collocation.points)
+        self.field = _Field(trial, tensor(collocation.points), wanted)
+        self.partner = None if collocation.partner is None else _Field(trial, tensor(collocation.partner), wanted)
         self.values = {key: tensor(value) for key, value in collocation.values.items()}
         if collocation.normals is not None:
             spatial = [i for i, c in enumerate(problem.coordinates) if c != "t"]
             self.values["normal"] = tensor(collocation.normals[:, spatial].T.copy())
+
+    @property
+    def indices(self) -> list[Index]:
+        """The derivatives that the residual was found to need."""
+        return list({*self.field.prepared.indices, *(self.partner.prepared.indices if self.partner else ())})
 
     def environment(self, parameters: Parameters, rowwise: bool) -> Environment:
         coordinates, fields = self.field.at(parameters, rowwise)
@@ -116,57 +127,56 @@ class Residuals:
         self.problem, self.trial = problem, trial
         self.shapes = {name: p.shape for name, p in trial.named_parameters()}
         self.sizes = [shape.numel() for shape in self.shapes.values()]
-        self.blocks: list[_Block] = []
-        like = trial.weight.detach()
+        self.solvable = tuple(name for name in self.shapes if not name.startswith("features."))
         self.redraw(collocation)
-        self.scales = {
-            block.name: torch.ones((), dtype=like.dtype, device=like.device) for block in self.blocks
-        }
+        self.scales = {name: torch.ones_like(trial.weight.detach()[0, 0]) for name in collocation}
         self.weights = {block.name: problem.conditions[block.name].weight for block in self.blocks}
 
     def redraw(self, collocation: Mapping[str, Collocation]) -> None:
         """Take other points; the scales stay, so that losses before and after can be compared."""
-        like = self.trial.weight.detach()
         self.collocation = dict(collocation)
-        self.blocks = [
-            _Block(name, self.problem, self.trial, points, like) for name, points in collocation.items()
-        ]
+        self.blocks = [self._planned(name, points) for name, points in collocation.items()]
+
+    def _planned(self, name: str, points: Collocation) -> _Block:
+        """A block that carries the derivatives its residual needs, found on two of its points."""
+        trial = self.trial
+        small = _Block(name, self.problem, trial, points.part(slice(0, 2)), [()])
+        small.residual({key: p.detach() for key, p in trial.named_parameters()})
+        return _Block(name, self.problem, trial, points, small.indices)
 
     def normalise(self) -> None:
         """Set the scale of each condition from how strongly the features of the head move it."""
-        _, matrix = self.jacobian(self.theta)
-        columns, start = self.linear[: self.trial.width], 0
+        theta = self.theta
         for block in self.blocks:
-            rows = matrix[start : start + block.rows]
-            size = rows[:, columns].square().mean().sqrt() * self.scales[block.name]
-            self.scales[block.name] = torch.where(size > 0, size, 1.0)
-            start += block.rows
+            _, matrix = self._block_jacobian(block, theta, ("weight",))
+            columns = matrix.reshape(len(matrix), len(self.trial.fields), -1)[:, :, : self.trial.width]
+            seen = columns[columns != 0] / self._factor(block)
+            self.scales[block.name] = seen.square().mean().sqrt() if len(seen) else torch.ones_like(seen.sum())
 
-    def rescale_output(self) -> None:
-        """Make offset and amplitude those of the present solution at the collocation points; the solution stays."""
-        trial = self.trial
+    def rescale_output(self, features: int = 64) -> None:
+        """Set offset and amplitude to mean and size of the solution, found roughly: a fit with a few of the features.
+
+        The head starts from zero.
+        """
+        trial, theta = self.trial, self.theta
+        ends = trial.weight.numel() + trial.bias.numel()
+        r, matrix = self.linear_jacobian(theta)
+        column = torch.arange(len(self.linear), device=theta.device)
+        of_head = column < trial.weight.numel()
+        few = torch.where(of_head, column % trial.weight.shape[1] < min(features, trial.width), column < ends)
+        if bool(torch.isfinite(matrix).all()):
+            theta[self.linear[few]] -= minimum_norm(matrix[:, few], r)
+            self.assign(theta)
         with torch.no_grad():
             values = torch.cat([trial(block.field.points) for block in self.blocks])
             offset, amplitude = values.mean(0), values.std(0)
-            usable = torch.isfinite(amplitude) & (amplitude > 1e-12 * offset.abs()) & (amplitude > 0)
-            offset, amplitude = torch.where(usable, offset, 0.0), torch.where(usable, amplitude, 1.0)
-            trial.weight.mul_((trial.amplitude / amplitude)[:, None])
-            trial.bias.copy_((trial.offset + trial.amplitude * trial.bias - offset) / amplitude)
-            trial.offset.copy_(offset)
-            trial.amplitude.copy_(amplitude)
+            usable = torch.isfinite(amplitude) & (amplitude > 1e-12 * offset.abs())
+            trial.offset.copy_(torch.where(usable, offset, 0.0))
+            trial.amplitude.copy_(torch.where(usable, amplitude, 1.0))
+            trial.weight.zero_()
+            trial.bias.zero_()
             for name in self.scales:
-                self.scales[name] = self.scales[name] * amplitude.mean()
-
-    def is_affine(self) -> bool:
-        """Whether r is affine in the linear parameters, as for a linear PDE without unknown coefficients."""
-        if self.problem.unknowns:
-            return False
-        generator = torch.Generator().manual_seed(0)
-        base, columns = self.theta, self.linear
-        steps = torch.randn(len(columns), generator=generator, dtype=torch.float64).to(base)
-        ends = [base.index_add(0, columns, sign * steps) for sign in (1.0, -1.0)]
-        high, low, middle = self(ends[0]), self(ends[1]), self(base)
-        return bool((high + low - 2 * middle).norm() <= 1e-6 * (high - low).norm())
+                self.scales[name] = self.scales[name] * trial.amplitude.mean()
 
     @property
     def theta(self) -> Tensor:
@@ -175,11 +185,8 @@ class Residuals:
 
     @property
     def linear(self) -> Tensor:
-        """Where in θ the parameters stand in which the trial function is linear."""
-        flags = [
-            torch.full((size,), name in ("weight", "bias"))
-            for name, size in zip(self.shapes, self.sizes, strict=True)
-        ]
+        """Where in θ the parameters of a fit with frozen features stand: the head, and the unknown coefficients."""
+        flags = [torch.full((size,), name in self.solvable) for name, size in zip(self.shapes, self.sizes, strict=True)]
         return torch.cat(flags).nonzero()[:, 0].to(self.trial.weight.device)
 
     def assign(self, theta: Tensor) -> None:
@@ -190,19 +197,16 @@ class Residuals:
 
     def _split(self, theta: Tensor) -> Parameters:
         parts = theta.split(self.sizes)
-        return {
-            name: part.view(shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)
-        }
+        return {name: part.view(shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)}
 
     def _factor(self, block: _Block) -> Tensor:
+        """√weight / (scale √n)."""
         return self.weights[block.name] ** 0.5 / (self.scales[block.name] * block.n**0.5)
 
     def __call__(self, theta: Tensor) -> Tensor:
         """r(θ), (rows,)."""
         parameters = self._split(theta)
-        return torch.cat(
-            [(self._factor(b) * b.residual(parameters)).reshape(-1).detach() for b in self.blocks]
-        )
+        return torch.cat([(self._factor(b) * b.residual(parameters)).reshape(-1).detach() for b in self.blocks])
 
     def gradient(self, theta: Tensor) -> tuple[Tensor, Tensor]:
         """loss and ∂loss/∂θ = Jᵀr by one reverse sweep."""
@@ -214,21 +218,25 @@ class Residuals:
 
     def jacobian(self, theta: Tensor) -> tuple[Tensor, Tensor]:
         """r (rows,) and J = ∂r/∂θ (rows, P)."""
-        pieces = [self._block_jacobian(block, theta) for block in self.blocks]
+        return self._jacobian(theta, tuple(self.shapes))
+
+    def linear_jacobian(self, theta: Tensor) -> tuple[Tensor, Tensor]:
+        """r (rows,) and the columns of J at the positions `linear`; the reverse sweep ends at the head."""
+        return self._jacobian(theta, self.solvable)
+
+    def _jacobian(self, theta: Tensor, names: Sequence[str]) -> tuple[Tensor, Tensor]:
+        pieces = [self._block_jacobian(block, theta, names) for block in self.blocks]
         return torch.cat([r for r, _ in pieces]), torch.cat([j for _, j in pieces])
 
-    def _block_jacobian(self, block: _Block, theta: Tensor) -> tuple[Tensor, Tensor]:
-        copies = {
-            k: p.expand(block.n, *p.shape).requires_grad_() for k, p in self._split(theta.detach()).items()
-        }
-        rows = self._factor(block) * block.residual(copies, rowwise=True)
-        slopes = [
-            self._row_gradients(row, list(copies.values()), keep=row is not rows[-1]) for row in rows.unbind()
-        ]
+    def _block_jacobian(self, block: _Block, theta: Tensor, names: Sequence[str]) -> tuple[Tensor, Tensor]:
+        parameters = {k: p.expand(block.n, *p.shape) for k, p in self._split(theta.detach()).items()}
+        copies = [parameters[name].requires_grad_() for name in self.shapes if name in names]
+        rows = self._factor(block) * block.residual(parameters, rowwise=True)
+        slopes = [self._row_gradients(row, copies) for row in rows.unbind()]
         return rows.detach().reshape(-1), torch.cat(slopes)
 
     @staticmethod
-    def _row_gradients(row: Tensor, copies: Sequence[Tensor], keep: bool) -> Tensor:
+    def _row_gradients(row: Tensor, copies: Sequence[Tensor]) -> Tensor:
         grads = torch.autograd.grad(row.sum(), copies, retain_graph=True, materialize_grads=True)
         return torch.cat([g.reshape(len(row), -1) for g in grads], 1)
 
@@ -236,13 +244,17 @@ class Residuals:
         """The loss of each condition."""
         parameters = self._split(theta)
         return {
-            b.name: 0.5 * float((self._factor(b) * b.residual(parameters)).detach().square().sum())
-            for b in self.blocks
+            b.name: 0.5 * float((self._factor(b) * b.residual(parameters)).detach().square().sum()) for b in self.blocks
         }
 
 
-def field_at(
-    trial: Trial, points: Tensor, parameters: Parameters
-) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
-    """Coordinates and fields at points (n, d), differentiable by the coordinates."""
-    return _Field(trial, points).at(parameters, rowwise=False)
+def residual_at(problem: Problem, trial: Trial, name: str, collocation: Collocation, chunk: int = 1000) -> Tensor:
+    """The residual of one condition, (equations, n), unscaled, at any points."""
+    parameters = {key: p.detach() for key, p in trial.named_parameters()}
+    first = _Block(name, problem, trial, collocation.part(slice(0, 2)), [()])
+    first.residual(parameters)
+    rows = []
+    for start in range(0, len(collocation.points), chunk):
+        part = collocation.part(slice(start, start + chunk))
+        rows.append(_Block(name, problem, trial, part, first.indices).residual(parameters).detach())
+    return torch.cat(rows, 1)

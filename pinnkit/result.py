@@ -15,12 +15,12 @@ from pinnkit.corners import CornerFunctions
 from pinnkit.errors import BadInput, CheckpointUnusable
 from pinnkit.evaluation import Reference
 from pinnkit.problem import INTERIOR, Problem
-from pinnkit.residuals import Collocation, field_at
+from pinnkit.residuals import Collocation, residual_at
 from pinnkit.settings import Settings
 from pinnkit.trial import Trial, TrialShape
 
 Array = NDArray[np.float64]
-CHUNK = 20_000  # points evaluated at a time
+CHUNK = 4000  # points evaluated at a time
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,7 @@ def predict(trial: Trial, points: ArrayLike) -> Array:
     array = np.asarray(points, dtype=float)
     names = ", ".join(trial.shape.coordinates)
     if array.ndim != 2 or array.shape[1] != len(trial.shape.coordinates):
-        raise BadInput(
-            "points", f"shape {array.shape}", f"give (n, {len(trial.shape.coordinates)}): columns {names}"
-        )
+        raise BadInput("points", f"shape {array.shape}", f"give (n, {len(trial.shape.coordinates)}): columns {names}")
     with torch.no_grad():
         parts = [
             trial(torch.as_tensor(part).to(trial.weight))
@@ -108,16 +106,9 @@ class Result:
         return {name: self._residual(name, points) for name in names}
 
     def _residual(self, name: str, points: Array) -> Array:
-        trial = self.solution.trial
-        parameters = {k: p.detach() for k, p in trial.named_parameters()}
-        found = {k: u.value(parameters[f"unknowns.{k}"]) for k, u in self.problem.unknowns.items()}
-        coordinates, fields = field_at(trial, torch.as_tensor(points).to(trial.weight), parameters)
-        rows = self.problem.residual(name, self.problem.environment(coordinates, fields, **found))
-        return (
-            rows.detach().square().sum(0).sqrt().cpu().numpy()
-            if len(rows) > 1
-            else rows[0].detach().double().cpu().numpy()
-        )
+        rows = residual_at(self.problem, self.solution.trial, name, Collocation(points))
+        single = rows[0] if len(rows) == 1 else rows.square().sum(0).sqrt()
+        return single.double().cpu().numpy()
 
     def plot(self, folder: str | Path) -> None:
         """Write the figures of the solution, the error, the residual, the loss and the points into folder/plots."""

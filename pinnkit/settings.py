@@ -163,16 +163,7 @@ class LeastSquares(Optimizer):
     name: ClassVar[str] = "least_squares"
 
 
-@dataclass(frozen=True)
-class Auto(Optimizer):
-    """Least squares for the head where that solves the problem; else Gauss–Newton from a solved head."""
-
-    name: ClassVar[str] = "auto"
-
-
-OPTIMIZERS: dict[str, type[Optimizer]] = {
-    cls.name: cls for cls in (Auto, Adam, LBFGS, AdamLBFGS, GaussNewton, LeastSquares)
-}
+OPTIMIZERS: dict[str, type[Optimizer]] = {cls.name: cls for cls in (Adam, LBFGS, AdamLBFGS, GaussNewton, LeastSquares)}
 
 
 @dataclass(frozen=True)
@@ -201,7 +192,7 @@ class Reference(Group):
 
     key: ClassVar[str] = "reference"
     kind: Literal["auto", "exact", "fem", "none"] = "auto"
-    tolerance: Positive = 1e-6
+    tolerance: Positive | None = None  # automatic: 1e-6, transient 1e-5
     cache: bool = True
 
 
@@ -239,7 +230,7 @@ class Settings:
     task: Literal["solve"] = "solve"
     network: Network = field(default_factory=Network)
     sampling: Sampling = field(default_factory=Sampling)
-    optimizer: Optimizer = field(default_factory=Auto)
+    optimizer: Optimizer = field(default_factory=LeastSquares)
     training: Training = field(default_factory=Training)
     evaluation: Evaluation = field(default_factory=Evaluation)
     reference: Reference = field(default_factory=Reference)
@@ -287,7 +278,7 @@ def _listlike(value: Any) -> Any:
 
 def _optimizer(mapping: Any) -> Optimizer:
     values = _mapping(mapping, "optimizer", ["optimizer.name"])
-    name = values.pop("name", Auto.name)
+    name = values.pop("name", LeastSquares.name)
     return OPTIMIZERS[convert(Literal[*OPTIMIZERS], name, "optimizer.name")].from_mapping(values)
 
 

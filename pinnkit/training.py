@@ -11,11 +11,15 @@ from torch import Tensor
 
 from pinnkit.assembly import Assembly, points_for
 from pinnkit.errors import Diverged
+from pinnkit.optimizers.base import loss_of
 from pinnkit.problem import Problem
 from pinnkit.progress import Progress
 from pinnkit.settings import Settings
 
 MOST_SECONDS = 120.0
+ALL_STEPS = "all steps are done"
+TIME_IS_UP = "the time is up"
+BELOW_TOLERANCE = "the residual is below the tolerance"
 History = list[dict[str, float | int | None]]
 
 
@@ -35,8 +39,11 @@ class Training:
 
     @classmethod
     def start(cls, problem: Problem, settings: Settings, assembly: Assembly) -> "Training":
-        theta = assembly.residuals.theta
-        return cls(problem, settings, assembly, theta, assembly.optimizer.init(assembly.residuals, theta))
+        residuals = assembly.residuals
+        theta = residuals.theta
+        training = cls(problem, settings, assembly, theta, assembly.optimizer.init(residuals, theta))
+        training._record(loss_of(residuals(theta)), lambda: None)
+        return training
 
     @property
     def limit(self) -> float:
@@ -55,6 +62,8 @@ class Training:
         `interrupted` says whether to leave after the step in progress. Raises Diverged.
         """
         kept = self.seconds
+        if self.step >= self.assembly.max_steps:
+            self.stop_reason = ALL_STEPS
         with Progress(self.assembly.max_steps, visible) as progress:
             while not self.stop_reason and not interrupted():
                 start = time.perf_counter()
@@ -84,16 +93,16 @@ class Training:
 
     def _enough(self, loss: float) -> str | None:
         if math.sqrt(2 * loss) <= self.settings.training.tolerance:
-            return "the residual is below the tolerance"
+            return BELOW_TOLERANCE
         if self.step >= self.assembly.max_steps:
-            return "all steps are done"
-        return "the time is up" if self.seconds >= self.limit else None
+            return ALL_STEPS
+        return TIME_IS_UP if self.seconds >= self.limit else None
 
     def _record(self, loss: float, error: Callable[[], float | None]) -> float | None:
         """One row of history; each condition's loss and the error now and then, at the first step and at the last."""
         row: dict[str, float | int | None] = {"step": self.step, "seconds": self.seconds, "loss": loss}
         evaluated = None
-        if self.step == 1 or self.stop_reason or self.step % self.settings.training.evaluate_every == 0:
+        if self.step <= 1 or self.stop_reason or self.step % self.settings.training.evaluate_every == 0:
             residuals = self.assembly.residuals
             residuals.assign(self.theta)
             evaluated = error()
@@ -126,5 +135,7 @@ class Training:
         assembly.residuals.scales = snapshot["scales"]
         self.theta, self.state = snapshot["theta"], snapshot["optimizer"]
         self.step, self.seconds, self.history = snapshot["step"], snapshot["seconds"], snapshot["history"]
+        limits = (ALL_STEPS, TIME_IS_UP, BELOW_TOLERANCE)  # these may be others now
+        self.stop_reason = "" if snapshot["stop_reason"] in limits else snapshot["stop_reason"]
         draw = max(self.step - 1, 0) // every if every else 0
         assembly.residuals.redraw(points_for(self.problem, self.settings, assembly.trial, draw))

@@ -32,7 +32,7 @@ class Enrichment(Protocol):
 
 @dataclass(frozen=True)
 class Prepared:
-    """What the trial function needs to know of fixed points, once: jets of the scaled coordinates and of the enrichment."""
+    """What the trial function needs of fixed points, once: jets of the scaled coordinates and of the enrichment."""
 
     indices: list[Index]
     points: Tensor  # (C, n, d)
@@ -55,14 +55,17 @@ class Trial(nn.Module):
     `features` maps (n, d) to (n, width); a FeatureMap says its width, any other module is asked once.
     """
 
+    centre: Tensor
+    halfwidth: Tensor
+    offset: Tensor
+    amplitude: Tensor
+
     def __init__(self, features: nn.Module, shape: TrialShape, enrichment: Enrichment | None = None) -> None:
         super().__init__()
         self.features, self.shape, self.enrichment = features, shape, enrichment
         self.fields = shape.fields
         bounds, m = torch.tensor(shape.bounds, dtype=torch.float64), len(shape.fields)
-        self.width = (
-            features.width if isinstance(features, FeatureMap) else _ask_width(features, bounds.shape[1])
-        )
+        self.width = features.width if isinstance(features, FeatureMap) else _ask_width(features, bounds.shape[1])
         columns = self.width + (enrichment.count if enrichment else 0)
         self.weight = nn.Parameter(torch.zeros(m, columns, dtype=torch.float64))
         self.bias = nn.Parameter(torch.zeros(m, dtype=torch.float64))
@@ -75,7 +78,7 @@ class Trial(nn.Module):
 
     @property
     def knows_its_derivatives(self) -> bool:
-        """Whether derivatives come from one forward pass (our feature maps) or from nested reverse mode (any module)."""
+        """Whether derivatives come from one forward pass (our feature maps), or from nested reverse mode (the rest)."""
         return isinstance(self.features, FeatureMap)
 
     def prepare(self, x: Tensor, wanted: Sequence[Index]) -> Prepared:
@@ -92,9 +95,10 @@ class Trial(nn.Module):
         if self.enrichment is None:
             return None
         coordinates = [c.repeat(self.enrichment.count, 1).requires_grad_() for c in x.detach().T]
-        columns = self.enrichment(*coordinates)
-        jets = [derivative(columns, *(coordinates[i] for i in index)).detach().T for index in indices]
-        return torch.stack(jets)
+        jets: dict[Index, Tensor] = {(): self.enrichment(*coordinates)}
+        for index in indices[1:]:  # shortest first
+            jets[index] = derivative(jets[index[:-1]], coordinates[index[-1]])
+        return torch.stack([jets[index].detach().T for index in indices])
 
     def forward(self, at: Prepared | Tensor) -> Tensor:
         """Jets (C, n, fields) at prepared points, or values (n, fields) at points (n, d)."""

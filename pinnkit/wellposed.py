@@ -1,4 +1,4 @@
-"""Questions asked of a problem before anything is trained: is it complete, consistent, and does it have one solution?"""
+"""Questions asked of a problem before it is solved: is it complete, consistent, and is there one solution?"""
 
 import logging
 from collections.abc import Iterator
@@ -94,9 +94,7 @@ def _data_lie_inside(problem: Problem, name: str, points: Array) -> None:
         raise BadInput(f"condition {name!r}", what, f"give {', '.join(problem.coordinates)}")
     outside = np.flatnonzero(~problem.domain.contains(points))
     if len(outside):
-        what = (
-            f"{len(outside)} of its points lie outside the domain, the first at {points[outside[0]].tolist()}"
-        )
+        what = f"{len(outside)} of its points lie outside the domain, the first at {points[outside[0]].tolist()}"
         raise BadInput(f"condition {name!r}", what, "leave them out, or correct the domain")
 
 
@@ -115,20 +113,16 @@ def _finite_at(problem: Problem, name: str, points: Array, normals: Array | None
     rows = problem.residual(name, problem.environment(coordinates, fields, **more)).detach()
     bad = torch.nonzero(~torch.isfinite(rows).all(0))
     if len(bad):
-        where = ", ".join(
-            f"{c} = {v:.4g}" for c, v in zip(problem.coordinates, points[int(bad[0])], strict=True)
-        )
-        raise BadInput(
-            f"condition {name!r}", f"it is not finite at {where}", "correct its coefficients or data"
-        )
+        where = ", ".join(f"{c} = {v:.4g}" for c, v in zip(problem.coordinates, points[int(bad[0])], strict=True))
+        raise BadInput(f"condition {name!r}", f"it is not finite at {where}", "correct its coefficients or data")
 
 
 def _is_elliptic(problem: Problem) -> None:
     points = problem.domain.sample(PROBES, "uniform", np.random.default_rng(0))
     found = interior_coefficients(problem, points)
-    if not np.abs(found.A).max() > 0:
+    if not np.abs(found.diffusion).max() > 0:
         raise NotSecondOrder("the equation has no second derivatives")
-    lowest = np.linalg.eigvalsh(found.A).min(axis=1)
+    lowest = np.linalg.eigvalsh(found.diffusion).min(axis=1)
     worst = int(lowest.argmin())
     if not lowest[worst] > 0:
         where = ", ".join(f"{c} = {v:.4g}" for c, v in zip(problem.coordinates, points[worst], strict=True))
@@ -148,11 +142,7 @@ def _is_elliptic(problem: Problem) -> None:
 
 def _conditions_do_not_clash(problem: Problem) -> None:
     for piece in problem.domain.resolve("boundary"):
-        fixed = [
-            name
-            for name in conditions_on(problem, piece)
-            if _dirichlet_values(problem, name, piece) is not None
-        ]
+        fixed = [name for name in conditions_on(problem, piece) if _dirichlet_values(problem, name, piece) is not None]
         if len(fixed) > 1:
             raise BadInput(
                 "conditions",
@@ -160,9 +150,7 @@ def _conditions_do_not_clash(problem: Problem) -> None:
                 "keep one of them",
             )
     for corner, jump in _corner_jumps(problem):
-        log.warning(
-            "the prescribed values differ by %.3g at the corner %s: the solution jumps there", jump, corner
-        )
+        log.warning("the prescribed values differ by %.3g at the corner %s: the solution jumps there", jump, corner)
 
 
 def _dirichlet_values(problem: Problem, name: str, piece: str) -> Array | None:
@@ -179,9 +167,9 @@ def _corner_jumps(problem: Problem) -> Iterator[tuple[list[float], float]]:
     if not isinstance(problem.domain, Planar):
         return
     for corner in problem.domain.corners:
-        values = [_value_at(problem, piece, corner.vertex) for piece in corner.pieces]
-        if None not in values and abs(values[0] - values[1]) > 1e-9 * max(map(abs, values)):  # type: ignore[operator, type-var, arg-type]
-            yield corner.vertex.tolist(), abs(values[0] - values[1])  # type: ignore[operator]
+        before, after = (_value_at(problem, piece, corner.vertex) for piece in corner.pieces)
+        if before is not None and after is not None and abs(before - after) > 1e-9 * max(abs(before), abs(after)):
+            yield corner.vertex.tolist(), abs(before - after)
 
 
 def _value_at(problem: Problem, piece: str, vertex: Array) -> float | None:
@@ -197,16 +185,12 @@ def _value_at(problem: Problem, piece: str, vertex: Array) -> float | None:
 
 def _is_unique(problem: Problem) -> None:
     """A steady problem with only flux conditions and no reaction determines its solution up to a constant."""
-    if isinstance(problem.domain, SpaceTime) or any(
-        c.points is not None for c in problem.conditions.values()
-    ):
+    if isinstance(problem.domain, SpaceTime) or any(c.points is not None for c in problem.conditions.values()):
         return
-    inside = interior_coefficients(
-        problem, problem.domain.sample(PROBES, "uniform", np.random.default_rng(0))
-    )
-    if inside.c.any() or any(c.partner is not None for c in problem.conditions.values()):
+    inside = interior_coefficients(problem, problem.domain.sample(PROBES, "uniform", np.random.default_rng(0)))
+    if inside.reaction.any() or any(c.partner is not None for c in problem.conditions.values()):
         return
-    balance = problem.domain.measure * float(inside.f.mean())
+    balance = problem.domain.measure * float(inside.source.mean())
     for piece in problem.domain.resolve("boundary"):
         name = condition_on(problem, piece)
         if name is None:
@@ -215,5 +199,7 @@ def _is_unique(problem: Problem) -> None:
         if found.alpha.any():
             return
         balance += problem.domain.pieces[piece] * float((found.g / found.beta).mean())
-    what = f"only fluxes are prescribed: the solution is unique up to a constant (sources minus outflow ≈ {balance:.3g})"
+    what = (
+        f"only fluxes are prescribed: the solution is unique up to a constant (sources minus outflow ≈ {balance:.3g})"
+    )
     raise BadInput("conditions", what, "prescribe the value on a piece of the boundary, or a measured point")

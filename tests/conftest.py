@@ -1,8 +1,10 @@
 """Fixtures shared by all tests."""
 
 import json
+import logging
 import sys
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -11,6 +13,7 @@ from typing import Any
 import hypothesis
 import pytest
 import torch
+from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 
 import pinnkit
@@ -26,6 +29,32 @@ hypothesis.settings.load_profile("steady")
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """References are solved once in all tests, and the user's own cache is left alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PINNKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture
+def own_logging() -> Iterator[None]:
+    """Hydra puts its handlers on the root logger; they must not outlive what they write to."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    for handler in set(root.handlers) - set(handlers):
+        handler.close()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.fixture
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures take seconds, and only few tests are about them."""
+    monkeypatch.setattr("pinnkit.plotting.save_plots", lambda result, folder: None)
 
 
 @dataclass
@@ -49,12 +78,13 @@ CommandLine = Callable[..., Outcome]
 
 @pytest.fixture
 def pinn(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], own_logging: None
 ) -> Iterator[CommandLine]:
     """pinn("problem=heat_lshape", …): the command line, called in an empty folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["pinnkit"])
     monkeypatch.setenv("HYDRA_FULL_ERROR", "")
+    monkeypatch.setattr(ConfigStore.instance(), "repo", deepcopy(ConfigStore.instance().repo))
 
     def call(*arguments: str) -> Outcome:
         code = 0

@@ -91,9 +91,7 @@ class Domain(ABC):
         """Map points of the open unit cube, (n, d), into the domain, (n, d), uniformly in measure."""
 
     @abstractmethod
-    def boundary_from_unit(
-        self, names: Sequence[str], counts: Sequence[int], cube: Array
-    ) -> tuple[Array, Array]:
+    def boundary_from_unit(self, names: Sequence[str], counts: Sequence[int], cube: Array) -> tuple[Array, Array]:
         """Map points of the open unit cube, (sum(counts), d - 1), onto pieces: counts[k] onto names[k].
 
         Returns the points and the outward unit normals there, both (sum(counts), d).
@@ -175,9 +173,7 @@ class SpaceTime(Domain):
 
     def __init__(self, space: Domain, start: float, end: float) -> None:
         if "t" in space.coordinates:
-            raise BadInput(
-                "geometry", "the domain already has the coordinate t", "give a domain of space alone"
-            )
+            raise BadInput("geometry", "the domain already has the coordinate t", "give a domain of space alone")
         start, end = check_interval("time", start, end)
         lateral = {name: measure * (end - start) for name, measure in space.pieces.items()}
         super().__init__(
@@ -207,9 +203,7 @@ class SpaceTime(Domain):
     def from_unit(self, cube: Array) -> Array:
         return np.column_stack([self.space.from_unit(cube[:, :-1]), self._time_from_unit(cube[:, -1])])
 
-    def boundary_from_unit(
-        self, names: Sequence[str], counts: Sequence[int], cube: Array
-    ) -> tuple[Array, Array]:
+    def boundary_from_unit(self, names: Sequence[str], counts: Sequence[int], cube: Array) -> tuple[Array, Array]:
         points = np.empty((len(cube), self.dimension))
         normals = np.zeros_like(points)
         owner = np.repeat(np.asarray(names), counts)
@@ -260,9 +254,7 @@ def check_interval(what: str, lower: float, upper: float) -> tuple[float, float]
     except (TypeError, ValueError, OverflowError):
         raise BadInput("geometry", f"{what} from {lower!r} to {upper!r}", "give two finite numbers") from None
     if not (math.isfinite(lower) and math.isfinite(upper) and lower < upper):
-        raise BadInput(
-            "geometry", f"{what} from {lower:g} to {upper:g}", "give finite numbers, lower < upper"
-        )
+        raise BadInput("geometry", f"{what} from {lower:g} to {upper:g}", "give finite numbers, lower < upper")
     return lower, upper
 
 

@@ -39,8 +39,6 @@ class Interval(Domain):
         lower, upper = self.bounds
         return lower + (upper - lower) * cube
 
-    def boundary_from_unit(
-        self, names: Sequence[str], counts: Sequence[int], cube: Array
-    ) -> tuple[Array, Array]:
+    def boundary_from_unit(self, names: Sequence[str], counts: Sequence[int], cube: Array) -> tuple[Array, Array]:
         right = np.repeat([name == "right" for name in names], counts)[:, None]
         return np.where(right, self.bounds[1], self.bounds[0]), np.where(right, 1.0, -1.0)

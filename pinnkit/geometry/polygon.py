@@ -104,9 +104,7 @@ class Planar(Domain, ABC):
         a, b, c = (corners[strip, k] for k in range(3))
         return a + s * (b - a + v * (c - b))
 
-    def boundary_from_unit(
-        self, names: Sequence[str], counts: Sequence[int], cube: Array
-    ) -> tuple[Array, Array]:
+    def boundary_from_unit(self, names: Sequence[str], counts: Sequence[int], cube: Array) -> tuple[Array, Array]:
         edge = np.repeat([self._index[name] for name in names], counts)
         along = self._end[edge] - self._start[edge]
         normals = np.column_stack([along[:, 1], -along[:, 0]]) / self._length[edge, None]
@@ -222,9 +220,7 @@ class Polygon(Planar):
         rings = normalised_rings(exterior, holes)
         prefixes = ["", *(f"hole_{j}_" for j in range(len(rings) - 1))]
         edge_names = [
-            f"{prefix}edge_{k}"
-            for prefix, ring in zip(prefixes, rings, strict=True)
-            for k in range(len(ring))
+            f"{prefix}edge_{k}" for prefix, ring in zip(prefixes, rings, strict=True) for k in range(len(ring))
         ]
         super().__init__(rings, edge_names, names)
 
@@ -278,9 +274,7 @@ def _polygon_of_text(source: str | PathLike[str]) -> Polygon:
 
 def _ring_groups(rings: list[Array], edge_names: Sequence[str]) -> Groups:
     ends = np.cumsum([len(ring) for ring in rings])
-    exterior, *holes = (
-        tuple(edge_names[end - len(ring) : end]) for ring, end in zip(rings, ends, strict=True)
-    )
+    exterior, *holes = (tuple(edge_names[end - len(ring) : end]) for ring, end in zip(rings, ends, strict=True))
     groups = {"boundary": tuple(edge_names), "exterior": exterior}
     if holes:
         groups["holes"] = tuple(edge_names[len(exterior) :])

@@ -31,9 +31,7 @@ def rings_of_wkt(text: str) -> Rings:
     """Rings of a polygon in well-known text."""
     geometry = shapely.from_wkt(text, on_invalid="fix")
     if geometry is None:
-        raise bad(
-            f"not well-known text: {text.strip()[:40]!r}", "write POLYGON ((x y, x y, ...), (hole ...))"
-        )
+        raise bad(f"not well-known text: {text.strip()[:40]!r}", "write POLYGON ((x y, x y, ...), (hole ...))")
     return rings_of_geometry(geometry)
 
 
@@ -94,6 +92,4 @@ def _only_part(parts: Any) -> Any:
 
 
 def _in_parts(count: int) -> BadInput:
-    return bad(
-        f"the domain is in {count} parts", "one connected domain is wanted: give one part, or join them"
-    )
+    return bad(f"the domain is in {count} parts", "one connected domain is wanted: give one part, or join them")

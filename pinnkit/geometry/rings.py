@@ -29,9 +29,7 @@ def normalised_rings(exterior: Iterable[Any], holes: Iterable[Iterable[Any]]) ->
     vertices, no edges that cross or touch, holes inside the exterior and apart from it and from each other.
     """
     rings = [_ring(exterior, "exterior", counterclockwise=True)]
-    rings += [
-        _ring(hole, f"hole {k}", counterclockwise=False) for k, hole in enumerate(_listed(holes, "holes"))
-    ]
+    rings += [_ring(hole, f"hole {k}", counterclockwise=False) for k, hole in enumerate(_listed(holes, "holes"))]
     for ring in rings:
         ring.setflags(write=False)
     _check_holes(shapely.Polygon(rings[0]), [shapely.Polygon(ring) for ring in rings[1:]])
@@ -71,9 +69,7 @@ def _vertices(vertices: Iterable[Any], what: str) -> Array:
     array = np.array([[_number(c) for c in vertex] for vertex in listed]).reshape(-1, 2)
     infinite = np.flatnonzero(~np.isfinite(array).all(axis=1))
     if len(infinite):
-        raise bad(
-            f"{what}: vertex {infinite[0]} is {point_text(*array[infinite[0]])}", "give finite coordinates"
-        )
+        raise bad(f"{what}: vertex {infinite[0]} is {point_text(*array[infinite[0]])}", "give finite coordinates")
     _check_extent(array, what)
     return array
 
@@ -106,23 +102,20 @@ def _check_extent(array: Array, what: str) -> None:
     with np.errstate(over="ignore"):
         extent = float(np.ptp(array, axis=0).max())
     if extent > 0 and not EXTENTS[0] <= extent <= EXTENTS[1]:
-        raise bad(
-            f"{what}: extent {extent:g} is outside [{EXTENTS[0]:g}, {EXTENTS[1]:g}]", "rescale to other units"
-        )
+        raise bad(f"{what}: extent {extent:g} is outside [{EXTENTS[0]:g}, {EXTENTS[1]:g}]", "rescale to other units")
     if 0 < extent < EXTENTS[0] * np.abs(array).max():
-        raise bad(
-            f"{what}: extent {extent:g} is lost in the distance from the origin", "shift it to the origin"
-        )
+        raise bad(f"{what}: extent {extent:g} is lost in the distance from the origin", "shift it to the origin")
 
 
 def _without_repeats(array: Array, what: str) -> Array:
     """The vertices that differ from the one before, in the cycle."""
     least = FLAT * np.ptp(array, axis=0).max()
     ring = array[np.append(True, np.abs(np.diff(array, axis=0)).max(axis=1) > least)]
+    repeated = len(array) - len(ring)
     if len(ring) > 1 and np.abs(ring[-1] - ring[0]).max() <= least:
-        ring = ring[:-1]
-    if len(ring) < len(array):
-        log.info("%s: %d repeated vertices dropped", what, len(array) - len(ring))
+        ring = ring[:-1]  # a ring may well be closed, as GeoJSON and WKT want it
+    if repeated:
+        log.info("%s: %d repeated vertices dropped", what, repeated)
     if (distinct := len(np.unique(ring, axis=0))) < 3:
         raise bad(f"{what}: {distinct} distinct vertices", "give at least 3")
     return ring
@@ -135,9 +128,7 @@ def _check_simple(ring: Array, what: str) -> None:
     reason = shapely.is_valid_reason(shapely.Polygon(ring))
     if place := re.search(r"\[(\S+) (\S+)\]", reason):
         where = point_text(float(place[1]), float(place[2]))
-        raise bad(
-            f"{what}: edges cross or touch at {where}", "list the vertices in order around the boundary"
-        )
+        raise bad(f"{what}: edges cross or touch at {where}", "list the vertices in order around the boundary")
 
 
 def _check_holes(shell: shapely.Polygon, holes: list[shapely.Polygon]) -> None:
@@ -147,9 +138,7 @@ def _check_holes(shell: shapely.Polygon, holes: list[shapely.Polygon]) -> None:
             raise bad(f"hole {k} lies outside the exterior, at {where}", "move it inside or leave it out")
         if not shell.contains_properly(hole):
             where = _somewhere(hole.intersection(shell.exterior))
-            raise bad(
-                f"hole {k} touches or crosses the exterior at {where}", "keep it inside, or cut the exterior"
-            )
+            raise bad(f"hole {k} touches or crosses the exterior at {where}", "keep it inside, or cut the exterior")
     tree = shapely.STRtree(holes)
     for j, k in tree.query(np.array(holes, dtype=object), predicate="intersects").T:
         if j < k:

@@ -7,5 +7,6 @@ from pinnkit.optimizers.lbfgs import LBFGS
 from pinnkit.optimizers.schedule import Schedule
 
 __all__ = [
-    "LBFGS", "Adam", "Info", "LeastSquares", "LeastSquaresObjective", "LevenbergMarquardt", "Optimizer", "Schedule", "State",
+    "LBFGS", "Adam", "Info", "LeastSquares", "LeastSquaresObjective", "LevenbergMarquardt", "Optimizer", "Schedule",
+    "State",
 ]  # fmt: skip

@@ -28,9 +28,12 @@ class LeastSquaresObjective(Protocol):
     def jacobian(self, theta: Tensor) -> tuple[Tensor, Tensor]:
         """r and J (rows, P)."""
 
+    def linear_jacobian(self, theta: Tensor) -> tuple[Tensor, Tensor]:
+        """r and the columns of J at the positions `linear`."""
+
     @property
     def linear(self) -> Tensor:
-        """Positions in θ in which r is affine when the problem is linear."""
+        """Positions in θ of the parameters that are solved for with frozen features."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +51,7 @@ class Optimizer(ABC):
     def init(self, residuals: LeastSquaresObjective, theta: Tensor) -> State: ...
 
     @abstractmethod
-    def step(
-        self, residuals: LeastSquaresObjective, theta: Tensor, state: State
-    ) -> tuple[Tensor, State, Info]: ...
+    def step(self, residuals: LeastSquaresObjective, theta: Tensor, state: State) -> tuple[Tensor, State, Info]: ...
 
 
 def loss_of(residual: Tensor) -> float:

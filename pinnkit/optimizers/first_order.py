@@ -21,9 +21,7 @@ class Adam(Optimizer):
     def init(self, residuals: LeastSquaresObjective, theta: Tensor) -> State:
         return {"step": 0, "mean": torch.zeros_like(theta), "square": torch.zeros_like(theta)}
 
-    def step(
-        self, residuals: LeastSquaresObjective, theta: Tensor, state: State
-    ) -> tuple[Tensor, State, Info]:
+    def step(self, residuals: LeastSquaresObjective, theta: Tensor, state: State) -> tuple[Tensor, State, Info]:
         loss, g = residuals.gradient(theta)
         t = state["step"] + 1
         mean = self.beta1 * state["mean"] + (1 - self.beta1) * g

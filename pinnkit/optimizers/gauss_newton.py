@@ -3,53 +3,49 @@
 Both work on factors of J itself: normal equations square its condition number and stop near 1e-6.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from pinnkit.linear_algebra import minimum_norm
 from pinnkit.optimizers.base import Info, LeastSquaresObjective, Optimizer, State, loss_of
 
 
 @dataclass(frozen=True)
 class LeastSquares(Optimizer):
-    """Newton on the parameters in which the trial function is linear: min ‖r + J_W δ‖, one solve if the problem is linear.
+    """Gauss–Newton on the head (and unknown coefficients) with frozen features: min ‖r + J_W δ‖, with halving of δ.
 
-    Columns are scaled to norm 1 and directions below `cutoff` times the largest are dropped (pivoted QR, gelsy).
+    One solve if the problem is linear, a few where it is not. See `minimum_norm` for `cutoff`.
     """
 
     cutoff: float = 1e-14
+    affine: float = 1e-6  # relative misfit of r + J_W δ below which the problem counts as linear
+    gain: float = 1e-6  # relative decrease of the loss below which the fit has converged
 
     def init(self, residuals: LeastSquaresObjective, theta: Tensor) -> State:
         return {}
 
-    def step(
-        self, residuals: LeastSquaresObjective, theta: Tensor, state: State
-    ) -> tuple[Tensor, State, Info]:
-        r, full = residuals.jacobian(theta)
-        columns = residuals.linear
+    def step(self, residuals: LeastSquaresObjective, theta: Tensor, state: State) -> tuple[Tensor, State, Info]:
+        r, matrix = residuals.linear_jacobian(theta)
+        if not bool(torch.isfinite(matrix).all()):
+            return theta, state, Info(math.inf)
+        change = -minimum_norm(matrix, r, self.cutoff)
         direction = torch.zeros_like(theta)
-        direction[columns] = -minimum_norm(full[:, columns], r, self.cutoff)
+        direction[residuals.linear] = change
         before = loss_of(r)
-        for halving in range(20):
-            trial = theta + 0.5**halving * direction
-            loss = loss_of(residuals(trial))
+        for length in (0.5**k for k in range(20)):
+            trial = theta + length * direction
+            reached = residuals(trial)
+            loss = loss_of(reached)
             if loss < before:
-                stop = "head solved" if loss > 0.5 * before else None
-                return trial, state, Info(loss, stop)
+                missed = (reached - r - length * (matrix @ change)).norm()
+                affine = bool(missed <= self.affine * r.norm()) and bool((matrix != 0).any(0).all())
+                solved = affine or loss > (1 - self.gain) * before
+                return trial, state, Info(loss, "head solved" if solved else None)
         return theta, state, Info(before, "head solved")
-
-
-def minimum_norm(matrix: Tensor, rhs: Tensor, cutoff: float) -> Tensor:
-    """argmin ‖A w − b‖ of least norm in scaled columns."""
-    scale = matrix.norm(dim=0)
-    scale = torch.where(scale > 0, scale, 1.0)
-    cutoff = max(cutoff, 10 * torch.finfo(matrix.dtype).eps)
-    driver = "gelsy" if matrix.device.type == "cpu" else "gels"
-    return (
-        torch.linalg.lstsq(matrix / scale, rhs[:, None], rcond=cutoff, driver=driver).solution[:, 0] / scale
-    )
 
 
 @dataclass(frozen=True)
@@ -71,16 +67,16 @@ class LevenbergMarquardt(Optimizer):
     def init(self, residuals: LeastSquaresObjective, theta: Tensor) -> State:
         return {"damping": self.damping, "scale": torch.zeros_like(theta), "idle": 0}
 
-    def step(
-        self, residuals: LeastSquaresObjective, theta: Tensor, state: State
-    ) -> tuple[Tensor, State, Info]:
+    def step(self, residuals: LeastSquaresObjective, theta: Tensor, state: State) -> tuple[Tensor, State, Info]:
         r, matrix = residuals.jacobian(theta)
+        if not bool(torch.isfinite(matrix).all()):
+            return theta, state, Info(math.inf)
         before, damping = loss_of(r), state["damping"]
         scale = torch.maximum(state["scale"], matrix.norm(dim=0))
         scaled = torch.where(scale > 0, scale, 1.0).clamp_min(1e-12 * float(scale.max()))
         factors = torch.linalg.qr(matrix / scaled)
         for attempt in range(self.refusals):
-            solve = _damped(*factors, damping, scaled)
+            solve = _damped(factors[0], factors[1], damping, scaled)
             move = -solve(r)
             if self.acceleration:
                 move = move + self._correction(residuals, theta, r, matrix, move, solve, scaled)
@@ -116,8 +112,6 @@ def _damped(q: Tensor, upper: Tensor, damping: float, scale: Tensor) -> Callable
     inner = inner[: len(upper)]
 
     def solve(y: Tensor) -> Tensor:
-        return (
-            torch.linalg.solve_triangular(triangle, (inner.T @ (q.T @ y))[:, None], upper=True)[:, 0] / scale
-        )
+        return torch.linalg.solve_triangular(triangle, (inner.T @ (q.T @ y))[:, None], upper=True)[:, 0] / scale
 
     return solve

@@ -29,9 +29,7 @@ class LBFGS(Optimizer):
         loss, g = residuals.gradient(theta)
         return {"loss": float(loss), "gradient": g, "moves": [], "changes": []}
 
-    def step(
-        self, residuals: LeastSquaresObjective, theta: Tensor, state: State
-    ) -> tuple[Tensor, State, Info]:
+    def step(self, residuals: LeastSquaresObjective, theta: Tensor, state: State) -> tuple[Tensor, State, Info]:
         g, moves, changes = state["gradient"], state["moves"], state["changes"]
         direction = _two_loops(g, moves, changes)
         if not float(direction @ g) < 0:

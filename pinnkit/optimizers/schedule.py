@@ -16,9 +16,7 @@ class Schedule(Optimizer):
     def init(self, residuals: LeastSquaresObjective, theta: Tensor) -> State:
         return {"stage": 0, "steps": 0, "inner": self.stages[0][0].init(residuals, theta)}
 
-    def step(
-        self, residuals: LeastSquaresObjective, theta: Tensor, state: State
-    ) -> tuple[Tensor, State, Info]:
+    def step(self, residuals: LeastSquaresObjective, theta: Tensor, state: State) -> tuple[Tensor, State, Info]:
         stage, steps = state["stage"], state["steps"] + 1
         optimizer, most = self.stages[stage]
         theta, inner, info = optimizer.step(residuals, theta, state["inner"])

@@ -1,20 +1,22 @@
-"""References derived from a problem itself: its exact solution, or finite elements with the coefficients of its residuals."""
+"""References derived from a problem itself: its exact solution, or finite elements that read its residuals."""
 
 import hashlib
 import logging
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from pinnkit.coefficients import (
+    BoundaryCoefficients,
+    Coefficients,
     NotSecondOrder,
     boundary_coefficients,
     condition_on,
@@ -31,17 +33,17 @@ CACHE_VERSION = 1
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
 class Exact:
     """The problem's exact solution, right to round-off."""
 
-    problem: Problem
-    kind: str = "exact"
-    error_estimate: float = 1e-15
-    seconds: float = 0.0
+    kind = "exact"
+
+    def __init__(self, problem: Problem) -> None:
+        self._problem = problem
+        self.error_estimate, self.seconds = 1e-15, 0.0
 
     def value(self, points: Array) -> Array:
-        return self.problem.exact_values(torch.from_numpy(points)).detach().numpy()
+        return self._problem.exact_values(torch.from_numpy(points)).detach().numpy()
 
 
 class FiniteElements:
@@ -93,31 +95,62 @@ def default_cache() -> Path:
     return Path(os.environ.get("PINNKIT_CACHE") or Path(base) / "pinnkit")
 
 
-def _solve(problem: Problem, space: Planar, tolerance: float):  # type: ignore[no-untyped-def]
+def _solve(problem: Problem, space: Planar, tolerance: float) -> Any:
     from pinnkit.reference import finite_elements as fem  # scikit-fem takes half a second to import
 
-    def at(points: Array, t: float) -> Array:
-        return np.column_stack([points, np.full(len(points), t)]) if problem.transient else points
+    log.info("solving the finite-element reference to %.0e", tolerance)
+    forms = _Forms(problem)
+    if isinstance(problem.domain, SpaceTime):
+        form = fem.BoundaryValueProblem(forms.interior, forms.boundary, lambda points: initial_values(problem, points))
+        return fem.solve_transient(space, form, problem.domain.time, tolerance)
+    return fem.solve_steady(space, fem.BoundaryValueProblem(forms.interior, forms.boundary), tolerance)
 
-    def interior(points: Array, t: float) -> fem.Coefficients:
-        found = interior_coefficients(problem, at(points, t))
-        return fem.Coefficients(found.A, found.b, found.c, found.f, found.capacity)
 
-    def boundary(piece: str, points: Array, normals: Array, t: float) -> fem.BoundaryCoefficients:
-        name = condition_on(problem, piece)
+class _Forms:
+    """The problem's coefficients as finite elements ask for them: at points of space (n, 2) and a time.
+
+    What does not depend on time is read once for given points.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self._kept: dict[tuple[str, bytes], BoundaryCoefficients] = {}
+        self._steady = {piece for piece in problem.domain.resolve("boundary") if self._is_steady(piece)}
+
+    def interior(self, points: Array, t: float) -> Coefficients:
+        return interior_coefficients(self.problem, self._at(points, t))
+
+    def boundary(self, piece: str, points: Array, normals: Array, t: float) -> BoundaryCoefficients:
+        if piece not in self._steady:
+            return self._read(piece, points, normals, t)
+        key = (piece, points.tobytes())
+        if key not in self._kept:
+            self._kept[key] = self._read(piece, points, normals, t)
+        return self._kept[key]
+
+    def _read(self, piece: str, points: Array, normals: Array, t: float) -> BoundaryCoefficients:
+        name = condition_on(self.problem, piece)
         if name is None:
             raise NotSecondOrder(f"there is no condition on {piece}")
-        found = boundary_coefficients(problem, name, at(points, t), normals)
-        return fem.BoundaryCoefficients(found.alpha, found.beta, found.g)
+        return boundary_coefficients(self.problem, name, self._at(points, t), normals)
 
-    log.info("solving the finite-element reference to %.0e", tolerance)
-    if isinstance(problem.domain, SpaceTime):
-        form = fem.BoundaryValueProblem(interior, boundary, lambda points: initial_values(problem, points))
-        return fem.solve_transient(space, form, problem.domain.time, tolerance)
-    return fem.solve_steady(space, fem.BoundaryValueProblem(interior, boundary), tolerance)
+    def _is_steady(self, piece: str) -> bool:
+        """Whether the coefficients on a piece are the same at several times."""
+        if not isinstance(self.problem.domain, SpaceTime):
+            return True
+        sample = self.problem.domain.space.sample_boundary(8, piece, "uniform", np.random.default_rng(0))
+        start, end = self.problem.domain.time
+        first, *others = (
+            np.stack(self._read(piece, sample.points, sample.normals, start + s * (end - start)))
+            for s in (0.0, 0.1, 0.37, 0.71, 1.0)
+        )
+        return all(np.array_equal(first, other) for other in others)
+
+    def _at(self, points: Array, t: float) -> Array:
+        return np.column_stack([points, np.full(len(points), t)]) if self.problem.transient else points
 
 
-def _kept(cache: Path | None, key: str, problem: Problem, solve):  # type: ignore[no-untyped-def]
+def _kept(cache: Path | None, key: str, problem: Problem, solve: Callable[[], Any]) -> Any:
     """The cached solution under the key, or a new one, which is then cached."""
     if cache is None:
         return solve()
@@ -125,7 +158,7 @@ def _kept(cache: Path | None, key: str, problem: Problem, solve):  # type: ignor
 
     kind = fem.TransientSolution if problem.transient else fem.FiniteElementSolution
     path = cache / "references" / f"{key}.npz"
-    with suppress(OSError, ValueError, KeyError, EOFError), np.load(path) as arrays:
+    with suppress(Exception), np.load(path) as arrays:  # a damaged archive can raise anything
         return kind.from_arrays(arrays)
     solution = solve()
     try:
@@ -154,13 +187,13 @@ def _coefficient_samples(problem: Problem) -> Iterator[Array]:
     rng = np.random.default_rng(0)
     inside = problem.domain.sample(256, "uniform", rng)
     found = interior_coefficients(problem, inside)
-    yield from (found.A, found.b, found.c, found.f, found.capacity)
+    yield from found
     for piece in problem.domain.resolve("boundary"):
         name = condition_on(problem, piece)
         sample = problem.domain.sample_boundary(16, piece, "uniform", rng)
         if name is None:
             raise NotSecondOrder(f"there is no condition on {piece}")
         edge = boundary_coefficients(problem, name, sample.points, sample.normals)
-        yield from (edge.alpha, edge.beta, edge.g)
+        yield from edge
     if isinstance(problem.domain, SpaceTime):
         yield initial_values(problem, problem.domain.space.sample(256, "uniform", rng))

@@ -27,6 +27,7 @@ from skfem.quadrature import get_quadrature
 from skfem.refdom import RefTri
 
 from pinnkit.errors import BadInput
+from pinnkit.forms import BoundaryCoefficients, Coefficients
 from pinnkit.reference.mesh import PlanarDomain, locate, nearest_pieces, triangulate
 
 Array = NDArray[np.float64]
@@ -40,24 +41,6 @@ FEWEST_DISTANCES = 3  # before an error estimate is believed
 SAFETY = 2.0  # factor of the error estimates
 CORNER_STEPS = 2  # further refinements, per level, about rough corners
 NEWTON_STEPS = 30
-
-
-class Coefficients(NamedTuple):
-    """The equation's coefficients at n points."""
-
-    diffusion: Array  # A (n, 2, 2)
-    convection: Array  # b (n, 2)
-    reaction: Array  # c (n,)
-    source: Array  # f (n,)
-    capacity: Array  # (n,)
-
-
-class BoundaryCoefficients(NamedTuple):
-    """A boundary condition alpha u + beta (A ∇u)·n = g at n points; beta = 0 all over a piece: Dirichlet."""
-
-    alpha: Array  # (n,)
-    beta: Array  # (n,)
-    g: Array  # (n,)
 
 
 @dataclass(frozen=True)
@@ -311,9 +294,7 @@ class Solved(NamedTuple):
 Solver = Callable[[Space, tuple[Space, Solved] | None], Solved]  # of one level, from the level before
 
 
-def _adapt(
-    domain: PlanarDomain, solve: Solver, tolerance: float, max_dofs: int
-) -> tuple[Space, Solved, float]:
+def _adapt(domain: PlanarDomain, solve: Solver, tolerance: float, max_dofs: int) -> tuple[Space, Solved, float]:
     """Solve on finer and finer meshes until the estimated relative L2 error is below the tolerance."""
     corners = sum(len(ring) for ring in domain.rings)
     space = Space(domain, triangulate(domain))
