@@ -18,7 +18,7 @@ from pinnkit.trial import Trial, TrialShape
 
 HEAD_STEPS = 50  # of Gauss–Newton with frozen features, at most
 SLOPE = 1.5  # of the first layer, per half-width of the domain
-SPREAD = 5.0  # of Fourier features, likewise
+SPREAD = 1.0  # of Fourier features, likewise
 INTERIOR_PER_COLUMN, LEAST_INTERIOR = 5, 2000
 BOUNDARY_PER_EDGE, LEAST_BOUNDARY = 40, 600
 POINTS_PER_CORNER, POINTS_PER_CORNER_EDGE = 100, 24

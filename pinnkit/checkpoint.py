@@ -6,46 +6,30 @@ whole; a flipped bit or a torn file is noticed before anything is unpickled, and
 
 import hashlib
 import io
-import os
-import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-from pinnkit.errors import CheckpointUnusable, OutputFailed
+from pinnkit.errors import CheckpointUnusable
+from pinnkit.files import write_atomically
 
 FORMAT = 1
 MAGIC = b"pinnkit checkpoint"
 
 
 def write(path: Path, content: dict[str, Any]) -> None:
-    """Write a checkpoint in place of a former one. Raises OutputFailed; the former one is then still whole."""
+    """Write a checkpoint in place of a former one. Raises OutputFailed; the former one is then still whole.
+
+    Numbers of numpy become plain ones, which is all that `read` lets in.
+    """
     buffer = io.BytesIO()
-    torch.save(content, buffer)
+    torch.save(_plain(content), buffer)
     payload = buffer.getvalue()
     header = b"%s %d %s\n" % (MAGIC, FORMAT, hashlib.sha256(payload).hexdigest().encode())
     write_atomically(path, header + payload)
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Replace a file by other content, or leave it as it is. Raises OutputFailed."""
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = file.name
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except OSError as reason:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
-        raise OutputFailed(
-            f"{path}: it cannot be written ({reason.strerror}); free some space or choose another folder"
-        ) from None
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -69,6 +53,14 @@ def read(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or "solution" not in content:
         raise _unusable(file, "it holds no solution")
     return content
+
+
+def _plain(content: Any) -> Any:
+    if isinstance(content, Mapping):
+        return {key: _plain(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_plain(value) for value in content]
+    return content.item() if isinstance(content, np.generic) else content
 
 
 def _unusable(file: Path, reason: str) -> CheckpointUnusable:

@@ -127,6 +127,8 @@ def boundary_coefficients(problem: Problem, name: str, points: Array, normals: A
 
     Raises NotSecondOrder, also where w is not along the conormal A n.
     """
+    if problem.conditions[name].partner is not None:
+        raise NotSecondOrder(f"condition {name!r} ties two pieces together")
     probe = _affine_probe(problem, name, points, normals)
     d = problem.space_dimension
     w = np.stack([_numpy(probe.slope((i,))) for i in range(d)], -1)

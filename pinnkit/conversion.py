@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
+from numbers import Integral, Real
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -95,18 +96,19 @@ def _listed(kinds: tuple[Any, ...], value: Any, key: str) -> list[Any]:
 
 
 def _integer(value: Any, key: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
+    if isinstance(value, bool) or not isinstance(value, Integral):
         example = int(value) if isinstance(value, float) and value.is_integer() else 100
         raise BadInput(key, f"a whole number is wanted, got {value!r}", f"write it in digits, like {example}")
-    return value
+    return int(value)
 
 
 def _number(value: Any, key: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, Real):
         raise BadInput(key, f"a number is wanted, got {value!r}", "write it like 0.001 or 1e-3")
-    if abs(value) > LARGEST_FLOAT:  # an int may be too large for a float
+    try:
+        return float(value)
+    except OverflowError:  # a whole number may be too large
         return math.inf if value > 0 else -math.inf
-    return float(value)
 
 
 def _finite_number(value: Any, key: str) -> float:

@@ -4,6 +4,7 @@ Files of VTK's XML format: https://docs.vtk.org/en/latest/vtk_file_formats/vtkxm
 """
 
 import base64
+import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import skfem
 from numpy.typing import NDArray
 
 from pinnkit.errors import BadInput
+from pinnkit.files import write_atomically
 from pinnkit.geometry import Domain, Interval, Planar, SpaceTime
 from pinnkit.problem import Problem
 from pinnkit.reference.mesh import triangulate
@@ -172,14 +174,16 @@ def write_npz(result: Answer, path: Path) -> None:
     are NaN.
     """
     shots = snapshots(result)
+    buffer = io.BytesIO()
     np.savez_compressed(
-        path,
+        buffer,
         points=np.concatenate([shot.points for shot in shots]),
         fields=np.array(result.problem.fields),
         values=np.concatenate([shot.prediction for shot in shots]),
         reference=np.concatenate([shot.reference for shot in shots]),
         error=np.concatenate([shot.error for shot in shots]),
     )
+    write_atomically(path, buffer.getvalue())
 
 
 def write_vtu(result: Answer, path: Path) -> None:
@@ -189,7 +193,7 @@ def write_vtu(result: Answer, path: Path) -> None:
     """
     shots = snapshots(result)
     active = _array_name(result.problem.fields[0], shots[-1])
-    path.write_text(_vtu(shots[0].mesh, dict(_named_arrays(shots, result)), active), encoding="utf-8")
+    write_atomically(path, _vtu(shots[0].mesh, dict(_named_arrays(shots, result)), active).encode())
 
 
 def _named_arrays(shots: Sequence[Snapshot], result: Answer) -> Iterator[tuple[str, Array]]:

@@ -2,7 +2,7 @@
 
     loss(θ) = ½ ‖r(θ)‖²,      r = ( √weight_c / (scale_c √n_c) · residual_c(xᵢ) )   over conditions c and points xᵢ
 
-scale_c is the root mean square of ∂residual_c/∂W over points and features: how strongly the head moves that residual. It makes
+scale_c is the root mean square of ∂residual_c/∂W over points and features: how strongly the head moves it. It makes
 every condition dimensionless by itself (a second derivative in millimetres weighs no more than in metres), so the
 weights are relative and 1 is a good start.
 

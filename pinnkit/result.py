@@ -149,7 +149,7 @@ def from_plain(plain: Mapping[str, Any], features: torch.nn.Module | None = None
         enrichment = CornerFunctions.from_plain(plain["enrichment"]) if plain["enrichment"] else None
         trial = Trial(features or network(settings, len(shape.coordinates)), shape, enrichment)
         trial.to(next(iter(plain["network"].values())).dtype).load_state_dict(plain["network"])
-    except (KeyError, TypeError, RuntimeError) as reason:
+    except (BadInput, KeyError, TypeError, RuntimeError) as reason:
         raise CheckpointUnusable(
             f"the checkpoint does not fit together ({str(reason).splitlines()[0]}); start anew"
         ) from None

@@ -1,7 +1,7 @@
 """What can be asked of pinnkit, each a few lines over the other rooms: here `solve`.
 
 A run folder holds metrics.json, history.csv, status.json, solution.npz, solution.vtu, plots/, report.html and
-checkpoints/; every file but the figures is written atomically.
+checkpoints/; files are written whole or not at all.
 """
 
 import csv
@@ -10,6 +10,7 @@ import json
 import logging
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,13 @@ from torch import nn
 
 from pinnkit import catalogue, checkpoint
 from pinnkit.assembly import assemble
-from pinnkit.errors import BadInput, CheckpointUnusable
+from pinnkit.errors import BadInput, CheckpointUnusable, OutputFailed, PinnkitError
 from pinnkit.evaluation import Reference, errors, relative_l2, verdict
+from pinnkit.files import write_atomically
 from pinnkit.problem import Problem
 from pinnkit.reference.derived import default_cache, reference_for
 from pinnkit.result import Result, Solution, predict, to_plain
-from pinnkit.settings import LBFGS, AdamLBFGS, Settings
+from pinnkit.settings import LBFGS, AdamLBFGS, Settings, check_device
 from pinnkit.signals import catching
 from pinnkit.training import Training
 from pinnkit.wellposed import check
@@ -49,6 +51,7 @@ def run(settings: Settings, folder: Path) -> Result:
 
 def solve(
     problem: Problem | str,
+    /,
     *,
     folder: str | Path | None = None,
     features: nn.Module | None = None,
@@ -58,7 +61,7 @@ def solve(
 
     Further arguments are settings as on the command line, groups as mappings, or as names where they have them:
 
-        solve("heat_lshape", seed=1, optimizer="adam", training={"max_steps": 500})
+        solve("heat_lshape", seed=1, optimizer="adam", training={"max_steps": 500}, problem={"hot": 100})
 
     `features` is a module of your own that maps scaled points (n, d) to features (n, width). With a `folder` the run
     leaves its files there. Raises BadInput, Diverged, OutputFailed.
@@ -83,6 +86,7 @@ def _settings(problem: Problem | str, settings: Mapping[str, Any]) -> Settings:
 
 def _check(problem: Problem, settings: Settings) -> None:
     check(problem)
+    check_device(settings.device, settings.dtype)
     if settings.sampling.resample and isinstance(settings.optimizer, LBFGS | AdamLBFGS):
         raise BadInput(
             "sampling.resample",
@@ -94,36 +98,37 @@ def _check(problem: Problem, settings: Settings) -> None:
 
 
 def _solve(
-    problem: Problem,
-    settings: Settings,
-    folder: Path | None,
-    visible: bool,
-    features: nn.Module | None = None,
+    problem: Problem, settings: Settings, folder: Path | None, visible: bool, features: nn.Module | None = None
 ) -> Result:
     start = time.perf_counter()
     kept = _to_resume(settings, folder)
     _status(folder, "running")
-    cache = default_cache() if settings.reference.cache else None
-    tolerance = settings.reference.tolerance or (1e-5 if problem.transient else 1e-6)
-    reference = reference_for(problem, settings.reference.kind, tolerance, cache)
-    began = time.perf_counter()
-    training = Training.start(problem, settings, assemble(problem, settings, features))
-    if kept is not None:
-        training.restore(kept["training"], kept["solution"]["network"])
-    with catching() as stop:
-        _train(training, reference, folder, stop.asked, visible)
-    if stop.asked() and not training.stop_reason:
-        error = stop.error(training.step)
-        _status(folder, "preempted" if error.exit_code == 75 else "interrupted", str(error))
-        raise error
-    seconds = {"train": time.perf_counter() - began, "reference": reference.seconds if reference else 0.0}
-    result = _result(training, reference, seconds, time.perf_counter() - start)
-    if folder is not None:
-        _write(result, training, folder)
+    try:
+        reference = _reference(problem, settings)
+        began = time.perf_counter()
+        training = Training.start(problem, settings, assemble(problem, settings, features))
+        if kept is not None:
+            training.restore(kept["training"], kept["solution"]["network"])
+        _train(training, reference, folder, visible)
+        seconds = {"train": time.perf_counter() - began, "reference": reference.seconds if reference else 0.0}
+        result = _result(training, reference, {**seconds, "total": time.perf_counter() - start})
+        if folder is not None:
+            _write(result, training, folder)
+    except PinnkitError as error:
+        status = {75: "preempted", 130: "interrupted"}.get(error.exit_code, "failed")
+        with suppress(OutputFailed):
+            _status(folder, status, str(error))
+        raise
     return result
 
 
-def _train(training: Training, reference: Reference | None, folder: Path | None, asked: Any, visible: bool) -> None:
+def _reference(problem: Problem, settings: Settings) -> Reference | None:
+    wanted = settings.reference
+    tolerance = wanted.tolerance or (1e-5 if problem.transient else 1e-6)
+    return reference_for(problem, wanted.kind, tolerance, default_cache() if wanted.cache else None)
+
+
+def _train(training: Training, reference: Reference | None, folder: Path | None, visible: bool) -> None:
     problem, trial = training.problem, training.assembly.trial
     points = problem.domain.sample(MONITORED, "uniform", np.random.default_rng([training.settings.seed, 1, 1]))
     truth = reference.value(points) if reference else None
@@ -143,9 +148,11 @@ def _train(training: Training, reference: Reference | None, folder: Path | None,
         if folder is not None:
             _keep(training, _solution(training, {}), folder)
 
-    training.run(error, keep, asked, visible)
-    if asked():
+    with catching() as stop:
+        training.run(error, keep, stop.asked, visible)
+    if stop.asked() and not training.stop_reason:
         keep()
+        raise stop.error(training.step)
 
 
 def _rows(training: Training) -> int:
@@ -156,9 +163,9 @@ def _solution(training: Training, metrics: Mapping[str, Any]) -> Solution:
     return Solution(training.assembly.trial, training.settings, metrics, training.history)
 
 
-def _result(training: Training, reference: Reference | None, seconds: dict[str, float], total: float) -> Result:
+def _result(training: Training, reference: Reference | None, seconds: dict[str, float]) -> Result:
     problem, settings = training.problem, training.settings
-    metrics = _metrics(training, reference, {**seconds, "total": total})
+    metrics = _metrics(training, reference, seconds)
     if problem.unknowns:
         metrics["unknowns"] = _unknowns(training)
     tolerance = settings.tolerance or TRUSTED
@@ -231,7 +238,7 @@ def _status(folder: Path | None, status: str, reason: str | None = None) -> None
 
 
 def _json(path: Path, content: Any) -> None:
-    checkpoint.write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
+    write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
 
 
 def _write(result: Result, training: Training, folder: Path) -> None:
@@ -239,7 +246,7 @@ def _write(result: Result, training: Training, folder: Path) -> None:
 
     _keep(training, result.solution, folder)
     _json(folder / "metrics.json", dict(result.metrics))
-    checkpoint.write_atomically(folder / "history.csv", _csv(result.history).encode())
+    write_atomically(folder / "history.csv", _csv(result.history).encode())
     export.write_npz(result, folder / "solution.npz")
     export.write_vtu(result, folder / "solution.vtu")
     plotting.save_plots(result, folder)

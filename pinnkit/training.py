@@ -99,10 +99,10 @@ class Training:
         return TIME_IS_UP if self.seconds >= self.limit else None
 
     def _record(self, loss: float, error: Callable[[], float | None]) -> float | None:
-        """One row of history; each condition's loss and the error now and then, at the first step and at the last."""
+        """One row of history; each condition's loss and the error at first, now and then, and at the end."""
         row: dict[str, float | int | None] = {"step": self.step, "seconds": self.seconds, "loss": loss}
-        evaluated = None
-        if self.step <= 1 or self.stop_reason or self.step % self.settings.training.evaluate_every == 0:
+        evaluated, every = None, self.settings.training.evaluate_every
+        if self.stop_reason or self.step <= every or self.step % every == 0:
             residuals = self.assembly.residuals
             residuals.assign(self.theta)
             evaluated = error()

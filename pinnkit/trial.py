@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from pinnkit.networks import FeatureMap, closure, linear
 from pinnkit.operators import Index, derivative
 
+GRAPH = 40_000  # values of the enrichment that are differentiated at a time
+
 
 class Enrichment(Protocol):
     """Known functions of the coordinates that are added to the features with a linear head of their own.
@@ -92,10 +94,16 @@ class Trial(nn.Module):
         return Prepared(indices, points, self._enrichment_jets(x, indices))
 
     def _enrichment_jets(self, x: Tensor, indices: Sequence[Index]) -> Tensor | None:
+        """(C, n, count), in pieces that keep the graph of the differentiation small."""
         if self.enrichment is None:
             return None
-        coordinates = [c.repeat(self.enrichment.count, 1).requires_grad_() for c in x.detach().T]
-        jets: dict[Index, Tensor] = {(): self.enrichment(*coordinates)}
+        pieces = x.detach().split(max(GRAPH // self.enrichment.count, 1))
+        return torch.cat([self._differentiated(self.enrichment, piece, indices) for piece in pieces], 1)
+
+    @staticmethod
+    def _differentiated(enrichment: Enrichment, x: Tensor, indices: Sequence[Index]) -> Tensor:
+        coordinates = [c.repeat(enrichment.count, 1).requires_grad_() for c in x.T]
+        jets: dict[Index, Tensor] = {(): enrichment(*coordinates)}
         for index in indices[1:]:  # shortest first
             jets[index] = derivative(jets[index[:-1]], coordinates[index[-1]])
         return torch.stack([jets[index].detach().T for index in indices])

@@ -4,7 +4,6 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Iterator
-from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -84,7 +83,6 @@ def pinn(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["pinnkit"])
     monkeypatch.setenv("HYDRA_FULL_ERROR", "")
-    monkeypatch.setattr(ConfigStore.instance(), "repo", deepcopy(ConfigStore.instance().repo))
 
     def call(*arguments: str) -> Outcome:
         code = 0
@@ -96,6 +94,7 @@ def pinn(
 
     yield call
     GlobalHydra.instance().clear()
+    ConfigStore.instance().repo.pop("problem", None)  # the user's own files
 
 
 @dataclass

@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 SMALL: dict[str, Any] = {
-    "sampling": {"interior": 200, "boundary": 80},
+    "sampling": {"interior": 200, "boundary": 80, "corner": 0},
     "network": {"layers": [32], "corners": False},
     "evaluation": {"points": 2000},
 }
 COMMAND = (
-    "sampling.interior=200", "sampling.boundary=80", "network.layers=[32]", "network.corners=false",
-    "evaluation.points=2000",
+    "sampling.interior=200", "sampling.boundary=80", "sampling.corner=0", "network.layers=[32]", 
+    "network.corners=false", "evaluation.points=2000",
 )  # fmt: skip
 
 FILES = {

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "pinnkit"
 
 ROOMS = (
     "errors", "home", "conversion", "settings", "measurements", "progress", "signals",
-    "geometry", "forms", "linear_algebra", "operators", "networks", "trial", "optimizers",
+    "files", "geometry", "forms", "linear_algebra", "operators", "networks", "trial", "optimizers",
     "problem", "coefficients", "wellposed", "corners", "residuals", "collocation",
     "evaluation", "reference", "catalogue",
     "checkpoint", "assembly", "training", "result",

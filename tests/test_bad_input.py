@@ -6,9 +6,6 @@ import pytest
 
 GOOD, ADAM = "problem=heat_rectangle", "optimizer=adam"
 
-pytestmark = pytest.mark.usefixtures("stand_in")
-
-
 def refused(done, *words: str, code: int = 2) -> None:
     """One line `error: key: what; remedy` with these words, and nothing left behind."""
     assert done.code == code, done.err
@@ -161,6 +158,142 @@ def test_two_problem_files_of_one_name_are_refused(pinn, tmp_path):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "mine.py").write_text("def problem():\n    return 1\n")
     refused(pinn("-m", "problem=a/mine.py,b/mine.py"), "same name", "rename")
+
+
+# --- the domain -------------------------------------------------------------------------------------------------------
+
+
+def polygon(text: str) -> list[str]:
+    return ["problem=heat_polygon", f"problem.polygon='{text}'"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("POLYGON ((0 0, 2 2, 2 0, 0 2, 0 0))", ["cross", "(1, 1)"]),
+        ("POLYGON ((0 0, 1 1, 0 0))", ["at least 3"]),
+        ("POLYGON EMPTY", ["empty"]),
+        ("POLYGON ((0 0, 1 1, 2 2, 0 0))", ["area"]),
+        ("POLYGON ((0 0, 1 0, nan 1, 0 0))", ["nan"]),
+        ("POLYGON ((0 0, 1e300 0, 1e300 1e300, 0 0))", ["rescale"]),
+        ("POLYGON ((0 0, 1e-200 0, 1e-200 1e-200, 0 0))", ["; "]),
+        ("POLYGON ((0 0, 4 0, 4 4, 0 4, 0 0), (5 5, 6 5, 6 6, 5 6, 5 5))", ["hole 0"]),
+        ("POLYGON ((0 0, 4 0, 4 4, 0 4, 0 0), (1 1, 3 1, 3 3, 1 3, 1 1), (2 2, 3.5 2, 3.5 3.5, 2 2))", ["hole"]),
+        ("POLYGON ((0 0, 4 0, 4 4, 0 4, 0 0), (0 1, 1 1, 1 2, 0 2, 0 1))", ["hole 0"]),
+        ("MULTIPOLYGON (((0 0, 1 0, 1 1, 0 0)), ((5 5, 6 5, 6 6, 5 5)))", ["2 parts", "one connected domain"]),
+        ("LINESTRING (0 0, 1 0, 1 1)", ["LineString"]),
+        ("POLYGON (0 0, 1 0", ["well-known text"]),
+        ("nosuch.geojson", ["nosuch.geojson"]),
+        ("POLYGON ((0 0, 1 0, 1 1, 0 1, 0 0))", ["no boundary piece 'channel'", "pieces are"]),
+    ],
+)
+def test_faulty_polygons_are_refused(pinn, tmp_path, text, words):
+    refused(pinn(*polygon(text)), *words)
+    assert not list(tmp_path.iterdir())
+
+
+def feature(coordinates: str) -> str:
+    return '{"type": "Polygon", "coordinates": ' + coordinates + "}"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (feature("[[[0, 0, 5], [1, 0, 5], [1, 1, 5], [0, 0, 5]]]"), ["two numbers"]),
+        (feature("[[[0, 0], [1], [1, 1], [0, 0]]]"), ["two numbers"]),
+        (feature('[[["a", "b"], [1, 0], [1, 1], [0, 0]]]'), ["two numbers"]),
+        (feature("[[[0, 0], [NaN, 0], [1, 1], [0, 0]]]"), ["nan"]),
+        (feature("3"), ["coordinates"]),
+        ('{"type": "Point", "coordinates": [0, 0]}', ["'Point'"]),
+        ("[1, 2]", ["no JSON object"]),
+        ("{", ["not JSON"]),
+        ("", ["not JSON"]),
+    ],
+)
+def test_faulty_geojson_is_refused(pinn, tmp_path, content, words):
+    (tmp_path / "mine.geojson").write_text(content)
+    refused(pinn("problem=heat_polygon", "problem.polygon=mine.geojson"), *words)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.geojson"]
+
+
+# --- conditions -------------------------------------------------------------------------------------------------------
+
+OWN = """from torch import log
+from pinnkit import *
+
+
+def poisson(u, x, y):
+    return -laplacian(u, x, y) - 1
+
+
+def heat(u, x, y, t):
+    return derivative(u, t) - laplacian(u, x, y)
+
+
+def problem():
+    return Problem({domain}, {conditions}{more})
+"""
+SQUARE, EQUATION, WALL = "Rectangle((0, 0), (1, 1))", "'poisson': pde(poisson)", "'wall': dirichlet('boundary')"
+
+
+@pytest.mark.parametrize(
+    ("domain", "conditions", "words"),
+    [
+        ("Interval(1, 0)", f"{EQUATION}, {WALL}", ["lower < upper"]),
+        ("Interval(0, 0)", f"{EQUATION}, {WALL}", ["lower < upper"]),
+        (f"{SQUARE} * (1, 0)", f"{EQUATION}, {WALL}", ["time from 1 to 0", "lower < upper"]),
+        ("Rectangle((0, 0), (0, 1))", f"{EQUATION}, {WALL}", ["rectangle in x"]),
+        (SQUARE, f"{EQUATION}, 'wall': dirichlet('botom')", ["'wall'", "'botom'", "did you mean 'bottom'", "pieces are"]),
+        (SQUARE, f"{EQUATION}, 'wall': dirichlet(('left', 'right', 'top'))", ["'bottom' has none", "insulates"]),
+        (SQUARE, f"{EQUATION}, {WALL}, 'more': dirichlet('left', 1.0)", ["'wall' and 'more'", "'left'"]),
+        (SQUARE, f"{EQUATION}, 'wall': neumann('boundary', 0.25)", ["unique up to a constant", "prescribe the value"]),
+        (f"{SQUARE} * (0, 1)", f"'heat': pde(heat), {WALL}", ["initial state", "add initial(value)"]),
+        (SQUARE, f"{WALL}", ["no equation", "add pde"]),
+        (SQUARE, f"'p': pde(lambda u, x, y: -diffusion(-1.0, u, x, y)), {WALL}, 's': measured([[2, 2]], [1])", ["outside"]),
+        (SQUARE, f"'p': pde(lambda u, x, y: -div((x - 0.5) * grad(u, x, y), x, y)), {WALL}", ["'p'", "positive"]),
+        (SQUARE, f"'p': pde(lambda u, x, y: -laplacian(u, x, y) - log(x - 2)), {WALL}", ["'p'", "not finite at x = "]),
+        (SQUARE, f"'p': pde(lambda u, x, z: -laplacian(u, x, z)), {WALL}", ["'p'", "'z'", "x, y"]),
+        (SQUARE, f"'p': pde(lambda u, x, y: u[:, None] - x), {WALL}", ["'p'", "shape"]),
+        (SQUARE, f"'p': pde(lambda u, x, y: 3), {WALL}", ["'p'"]),
+        (SQUARE, f"{EQUATION}, 'wall': dirichlet('boundary', float('nan'))", ["'wall'", "not finite"]),
+        (SQUARE, f"{EQUATION}, 'wall': dirichlet('boundary', field='T')", ["'wall'", "'T'"]),
+        (SQUARE, f"'poisson': pde(poisson, weight=-1), {WALL}", ["'poisson'", "weight"]),
+        (SQUARE, f"'poisson': pde(poisson, weight=float('nan')), {WALL}", ["'poisson'", "weight"]),
+        (SQUARE, f"'poisson': pde(poisson, weight=0), 'wall': dirichlet('boundary', weight=0)", ["weight"]),
+    ],
+)
+def test_problems_that_cannot_be_solved_are_refused(pinn, tmp_path, domain, conditions, words):
+    (tmp_path / "mine.py").write_text(OWN.format(domain=domain, conditions="{" + conditions + "}", more=""))
+    refused(pinn("problem=mine.py"), *words)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.py"]
+
+
+@pytest.mark.parametrize("value", ["0", "-1"])
+def test_a_conductivity_that_is_not_positive_is_refused(pinn, tmp_path, value):
+    refused(pinn(GOOD, f"problem.conductivity={value}"), "positive")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("method", ["lbfgs", "adam_lbfgs"])
+def test_line_searches_need_points_that_stay(pinn, tmp_path, method):
+    refused(pinn(GOOD, f"optimizer={method}", "sampling.resample=10"), "sampling.resample: L-BFGS needs points that stay")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("x,y,value\n0.5,0.5\n", ["data.csv:2", "value"]),
+        ("x,y,value\n0.5,0.5,nan\n", ["data.csv:2", "value", "'nan'"]),
+        ("x,y\n0.5,0.5\n", ["'value'", "columns are"]),
+        ("x,y,value\n", ["no rows"]),
+        ("x,y,value\n5,5,1\n", ["outside"]),
+    ],
+)
+def test_faulty_measurements_are_refused(pinn, tmp_path, text, words):
+    (tmp_path / "data.csv").write_text(text)
+    refused(pinn("problem=inverse_heat", "problem.data=data.csv"), *words)
+    assert [path.name for path in tmp_path.iterdir()] == ["data.csv"]
 
 
 # --- folders ------------------------------------------------------------------------------------------------

@@ -54,8 +54,8 @@ class LevenbergMarquardt(Optimizer):
 
     The damping falls tenfold after a step accepted at once and rises fivefold after a refusal. Geodesic acceleration
     (Transtrum & Sethna 2012) adds half the second-order correction, whose second directional derivative of r costs one
-    more residual. λ only changes a small triangular system: J is factored once per step. Steps that gain less than `gain`
-    of the loss, `patience` times running, end it.
+    more residual. λ only changes a small triangular system: J is factored once per step. Steps that gain less than
+    `gain` of the loss, `patience` times running, end it.
     """
 
     damping: float = 1e-3
