@@ -108,7 +108,7 @@ def _number(value: Any, key: str) -> float:
     try:
         return float(value)
     except OverflowError:  # a whole number may be too large
-        return math.inf if value > 0 else -math.inf
+        return -math.inf if str(value).startswith("-") else math.inf
 
 
 def _finite_number(value: Any, key: str) -> float:

@@ -25,10 +25,13 @@ from typing import Any
 import numpy as np
 import shapely
 import torch
+from numpy.polynomial import Chebyshev, Polynomial
 from torch import Tensor
 
 from pinnkit.coefficients import NotSecondOrder, boundary_coefficients, condition_on, interior_coefficients
 from pinnkit.geometry import Corner, Planar, SpaceTime
+from pinnkit.networks import faa_di_bruno
+from pinnkit.operators import Index
 from pinnkit.problem import Problem
 
 MOST_COLUMNS = 240
@@ -88,63 +91,77 @@ class CornerFunctions:
         ]
         return cls(singularities, tuple(plain["time"]) if plain["time"] else None)
 
-    def __call__(self, *coordinates: Tensor) -> Tensor:
-        """Function k at its own points: coordinates (count, n) each → (count, n)."""
-        like = coordinates[0]
-        if self.time is None:
-            return self._values(self._columns(like), *coordinates)
-        repeated = self._columns(like).repeat_interleave(TIME_ORDER, 1)
-        return self._values(repeated, *coordinates[:2]) * self._chebyshev(coordinates[2])
+    def jets(self, coordinates: Sequence[Tensor], indices: Sequence[Index]) -> Tensor:
+        """Partial derivatives (C, n, count) at points with these coordinates, (n,) each.
 
-    def _columns(self, like: Tensor) -> Tensor:
-        """The parameters of all singularities, (9, count, 1)."""
+        The functions are analytic in z, so ∂x and ∂y of order m are the m-th derivative times powers of ∂z/∂x and i.
+        """
+        x0, y0, c, s, half, scale, inverse_pole, exponent, sine = self._parameters(coordinates[0])
+        turn = torch.complex(c, -s) / scale
+        z = torch.complex(coordinates[0][:, None] - x0, coordinates[1][:, None] - y0) * turn
+        most = max(index.count(0) + index.count(1) for index in indices)
+        derivatives = self._derivatives(z, half, inverse_pole, exponent, most)
+        rows = []
+        for index in indices:
+            along_y, order = index.count(1), index.count(0) + index.count(1)
+            values = derivatives[order] * turn**order * 1j**along_y
+            rows.append(torch.where(sine > 0, values.imag, values.real))
+        if self.time is None:
+            return torch.stack(rows)
+        times = [self._chebyshev(coordinates[2], index.count(2)) for index in indices]
+        return torch.stack([(row[:, :, None] * t[:, None, :]).flatten(1) for row, t in zip(rows, times, strict=True)])
+
+    def _parameters(self, like: Tensor) -> Tensor:
+        """The parameters of all singularities, (9, count)."""
         rows = [
             (
                 *s.vertex,
-                math.cos(s.middle),
-                math.sin(s.middle),
-                s.angle / 2,
-                s.scale,
-                1 / s.pole,
-                s.term.exponent,
-                s.term.sine,
+                *(math.cos(s.middle), math.sin(s.middle)),
+                *(s.angle / 2, s.scale, 1 / s.pole, s.term.exponent, s.term.sine),
             )
             for s in self.singularities
         ]
-        return torch.tensor(rows, dtype=like.dtype, device=like.device).T[..., None]
+        return torch.tensor(rows, dtype=like.dtype, device=like.device).T
 
-    def _values(self, columns: Tensor, x: Tensor, y: Tensor) -> Tensor:
-        x0, y0, c, s, half, scale, inverse_pole, exponent, sine = columns
-        dx, dy = (x - x0) / scale, (y - y0) / scale
-        z = torch.complex(c * dx + s * dy, c * dy - s * dx)
-        z = z / (1 + z * inverse_pole)
-        zeta = torch.complex(z.abs().clamp_min(1e-300).log(), z.angle() + half)
-        values = torch.exp(exponent * zeta) * self._logarithms(zeta)
-        return torch.where(sine > 0, values.imag, values.real)
+    def _derivatives(self, z: Tensor, half: Tensor, inverse_pole: Tensor, exponent: Tensor, most: int) -> list[Tensor]:
+        """f and its derivatives by z up to order `most`, where f = ζ^p exp(λζ) and ζ = log z − log(1 + z/pole)."""
+        beyond = 1 + z * inverse_pole
+        moved = z / beyond
+        zeta = torch.complex(moved.abs().clamp_min(1e-300).log(), moved.angle() + half)
+        inner: dict[Index, Tensor] = {
+            (0,) * m: (-1) ** (m - 1) * math.factorial(m - 1) * (z**-m - (inverse_pole / beyond) ** m)
+            for m in range(1, most + 1)
+        }
+        outer = self._by_zeta(zeta, exponent, most)
+        return [outer[0], *(faa_di_bruno(outer, inner, (0,) * m) for m in range(1, most + 1))]
 
-    def _logarithms(self, zeta: Tensor) -> Tensor:
-        repeats = 1 if self.time is None else TIME_ORDER
-        powers = torch.tensor([s.term.logarithms for s in self.singularities], device=zeta.device)
-        powers = powers.repeat_interleave(repeats)[:, None]
-        out = torch.ones_like(zeta)
-        for p in range(int(powers.max())):
-            out = torch.where(powers > p, out * zeta, out)
-        return out
+    def _by_zeta(self, zeta: Tensor, exponent: Tensor, most: int) -> list[Tensor]:
+        """Derivatives of ζ^p exp(λζ) by ζ, with p each singularity's number of logarithms."""
+        highest = max(s.term.logarithms for s in self.singularities)
+        falling = [[math.perm(s.term.logarithms, i) for s in self.singularities] for i in range(highest + 1)]
+        powers = [[max(s.term.logarithms - i, 0) for s in self.singularities] for i in range(highest + 1)]
+        terms = [
+            torch.tensor(f, dtype=zeta.real.dtype, device=zeta.device)
+            * zeta ** torch.tensor(p, dtype=zeta.real.dtype, device=zeta.device)
+            for f, p in zip(falling, powers, strict=True)
+        ]
+        growth = torch.exp(exponent * zeta)
+        return [
+            growth * sum(math.comb(m, i) * exponent ** (m - i) * terms[i] for i in range(min(m, highest) + 1))
+            for m in range(most + 1)
+        ]
 
-    def _chebyshev(self, t: Tensor) -> Tensor:
-        """T_j(t), j = 0 … TIME_ORDER − 1 by turns, on the time interval scaled to [−1, 1]."""
+    def _chebyshev(self, t: Tensor, order: int) -> Tensor:
+        """Derivatives of T_j, j < TIME_ORDER, on the time interval scaled to [−1, 1]: (n, TIME_ORDER)."""
         assert self.time is not None
         start, end = self.time
-        tau = (2 * t - start - end) / (end - start)
-        chebyshev = [torch.ones_like(tau), tau]
-        while len(chebyshev) < TIME_ORDER:
-            chebyshev.append(2 * tau * chebyshev[-1] - chebyshev[-2])
-        turn = torch.arange(self.count, device=t.device)[:, None] % TIME_ORDER
-        return torch.where(
-            turn == 0,
-            chebyshev[0],
-            sum(torch.where(turn == j, c, 0.0) for j, c in enumerate(chebyshev[1:], 1)),
-        )
+        tau, columns = (2 * t - start - end) / (end - start), []
+        for j in range(TIME_ORDER):
+            value = torch.zeros_like(tau)
+            for coefficient in Chebyshev.basis(j).deriv(order).convert(kind=Polynomial).coef[::-1]:
+                value = value * tau + float(coefficient)
+            columns.append(value * (2 / (end - start)) ** order)
+        return torch.stack(columns, -1)
 
 
 def is_whole(exponent: float) -> bool:

@@ -13,7 +13,7 @@ tensor; the reverse sweep returns the gradient *per point*, which is the Jacobia
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations, pairwise
 from typing import Any
 
@@ -112,10 +112,11 @@ def activate(name: str, jets: Tensor, indices: Sequence[Index]) -> Tensor:
     """Faà di Bruno's formula on jets (C, n, width) whose rows are `indices` (closed under sub-indices)."""
     tower = ACTIVATIONS[name](jets[0], max(map(len, indices)))
     row = {index: jets[i] for i, index in enumerate(indices)}
-    return torch.stack([tower[0]] + [_compose(tower, row, index) for index in indices[1:]])
+    return torch.stack([tower[0]] + [faa_di_bruno(tower, row, index) for index in indices[1:]])
 
 
-def _compose(tower: list[Tensor], row: dict[Index, Tensor], index: Index) -> Tensor:
+def faa_di_bruno(tower: Sequence[Tensor], row: Mapping[Index, Tensor], index: Index) -> Tensor:
+    """∂_I σ(h) from σ and its derivatives at h (`tower`) and from the partial derivatives of h (`row`)."""
     total: Tensor | None = None
     for partition in _partitions(tuple(range(len(index)))):
         term = tower[len(partition)]
@@ -219,8 +220,8 @@ class FourierMLP(FeatureMap):
         super().__init__()
         waves = torch.randn(frequencies, inputs, generator=generator, dtype=torch.float64) * spread
         self.register_buffer("waves", torch.cat([waves, waves]))
-        quarter = torch.cat([torch.zeros(frequencies), torch.full((frequencies,), math.pi / 2)])
-        self.register_buffer("phases", quarter.to(torch.float64))
+        quarter = torch.arange(2, dtype=torch.float64).repeat_interleave(frequencies) * (math.pi / 2)
+        self.register_buffer("phases", quarter)
         self.layers = MLP(2 * frequencies, widths, activation, math.sqrt(6 / (2 * frequencies + widths[0])), generator)
         self.width = self.layers.width
 

@@ -15,21 +15,16 @@ import torch
 from torch import Tensor, nn
 
 from pinnkit.networks import FeatureMap, closure, linear
-from pinnkit.operators import Index, derivative
-
-GRAPH = 40_000  # values of the enrichment that are differentiated at a time
+from pinnkit.operators import Index
 
 
 class Enrichment(Protocol):
-    """Known functions of the coordinates that are added to the features with a linear head of their own.
-
-    Function k is evaluated at its own points, coordinates (count, n) → (count, n), so that one differentiation by
-    the coordinates gives the derivatives of all.
-    """
+    """Known functions of the coordinates that are added to the features with a linear head of their own."""
 
     count: int
 
-    def __call__(self, *coordinates: Tensor) -> Tensor: ...
+    def jets(self, coordinates: Sequence[Tensor], indices: Sequence[Index]) -> Tensor:
+        """Partial derivatives (C, n, count) at points with these coordinates, (n,) each; differentiable by them."""
 
 
 @dataclass(frozen=True)
@@ -91,22 +86,8 @@ class Trial(nn.Module):
         for row, index in enumerate(indices):
             if len(index) == 1:
                 points[row, :, index[0]] = 1 / self.halfwidth[index[0]]
-        return Prepared(indices, points, self._enrichment_jets(x, indices))
-
-    def _enrichment_jets(self, x: Tensor, indices: Sequence[Index]) -> Tensor | None:
-        """(C, n, count), in pieces that keep the graph of the differentiation small."""
-        if self.enrichment is None:
-            return None
-        pieces = x.detach().split(max(GRAPH // self.enrichment.count, 1))
-        return torch.cat([self._differentiated(self.enrichment, piece, indices) for piece in pieces], 1)
-
-    @staticmethod
-    def _differentiated(enrichment: Enrichment, x: Tensor, indices: Sequence[Index]) -> Tensor:
-        coordinates = [c.repeat(enrichment.count, 1).requires_grad_() for c in x.T]
-        jets: dict[Index, Tensor] = {(): enrichment(*coordinates)}
-        for index in indices[1:]:  # shortest first
-            jets[index] = derivative(jets[index[:-1]], coordinates[index[-1]])
-        return torch.stack([jets[index].detach().T for index in indices])
+        known = self.enrichment.jets(x.unbind(-1), indices) if self.enrichment else None
+        return Prepared(indices, points, known)
 
     def forward(self, at: Prepared | Tensor) -> Tensor:
         """Jets (C, n, fields) at prepared points, or values (n, fields) at points (n, d)."""
@@ -123,8 +104,7 @@ class Trial(nn.Module):
     def _values(self, x: Tensor) -> Tensor:
         columns = self.features((x - self.centre) / self.halfwidth)
         if self.enrichment is not None:
-            repeated = (c.expand(self.enrichment.count, *c.shape) for c in x.unbind(-1))
-            columns = torch.cat([columns, self.enrichment(*repeated).movedim(0, -1)], -1)
+            columns = torch.cat([columns, self.enrichment.jets(x.unbind(-1), [()])[0]], -1)
         return self.offset + self.amplitude * (columns @ self.weight.mT + self.bias)
 
 

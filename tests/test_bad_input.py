@@ -257,9 +257,9 @@ SQUARE, EQUATION, WALL = "Rectangle((0, 0), (1, 1))", "'poisson': pde(poisson)",
         (SQUARE, f"'p': pde(lambda u, x, y: 3), {WALL}", ["'p'"]),
         (SQUARE, f"{EQUATION}, 'wall': dirichlet('boundary', float('nan'))", ["'wall'", "not finite"]),
         (SQUARE, f"{EQUATION}, 'wall': dirichlet('boundary', field='T')", ["'wall'", "'T'"]),
-        (SQUARE, f"'poisson': pde(poisson, weight=-1), {WALL}", ["'poisson'", "weight"]),
-        (SQUARE, f"'poisson': pde(poisson, weight=float('nan')), {WALL}", ["'poisson'", "weight"]),
-        (SQUARE, f"'poisson': pde(poisson, weight=0), 'wall': dirichlet('boundary', weight=0)", ["weight"]),
+        (SQUARE, f"'poisson': pde(poisson, weight=-1), {WALL}", ["weight: ", "finite and > 0"]),
+        (SQUARE, f"'poisson': pde(poisson, weight=float('nan')), {WALL}", ["weight: ", "finite and > 0"]),
+        (SQUARE, f"'poisson': pde(poisson, weight=0), 'wall': dirichlet('boundary', weight=0)", ["weight: "]),
     ],
 )
 def test_problems_that_cannot_be_solved_are_refused(pinn, tmp_path, domain, conditions, words):
