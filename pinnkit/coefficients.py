@@ -112,10 +112,10 @@ def interior_coefficients(problem: Problem, points: Array) -> Coefficients:
         for i in space
     ]
     A = _numpy(torch.stack([torch.stack(row, -1) for row in matrix], -2))
-    sign = np.where(np.trace(A, axis1=1, axis2=2) < 0, -1.0, 1.0)
+    sign = -1.0 if np.trace(A, axis1=1, axis2=2).sum() < 0 else 1.0
     return Coefficients(
-        A * sign[:, None, None],
-        _numpy(torch.stack(drift, -1)) * sign[:, None],
+        A * sign,
+        _numpy(torch.stack(drift, -1)) * sign,
         _numpy(probe.slope(())) * sign,
         -_numpy(probe.residual) * sign,
         _numpy(probe.slope((time,))) * sign,

@@ -137,17 +137,20 @@ class CornerFunctions:
 
     def _by_zeta(self, zeta: Tensor, exponent: Tensor, most: int) -> list[Tensor]:
         """Derivatives of ζ^p exp(λζ) by ζ, with p each singularity's number of logarithms."""
-        highest = max(s.term.logarithms for s in self.singularities)
-        falling = [[math.perm(s.term.logarithms, i) for s in self.singularities] for i in range(highest + 1)]
-        powers = [[max(s.term.logarithms - i, 0) for s in self.singularities] for i in range(highest + 1)]
-        terms = [
-            torch.tensor(f, dtype=zeta.real.dtype, device=zeta.device)
-            * zeta ** torch.tensor(p, dtype=zeta.real.dtype, device=zeta.device)
-            for f, p in zip(falling, powers, strict=True)
-        ]
+        logarithms = [s.term.logarithms for s in self.singularities]
+        powers = [torch.ones_like(zeta)]
+        while len(powers) <= max(logarithms):
+            powers.append(powers[-1] * zeta)
+
+        def derived(i: int) -> Tensor:  # ∂^i ζ^p = p!/(p − i)! ζ^(p − i), each function with its own p
+            weights = [[math.perm(p, i) * (p - i == k) for p in logarithms] for k in range(len(powers))]
+            return sum((exponent.new_tensor(w) * power for w, power in zip(weights, powers, strict=True) if any(w)),
+                       torch.zeros_like(zeta))  # fmt: skip
+
+        terms = [derived(i) for i in range(min(most, max(logarithms)) + 1)]
         growth = torch.exp(exponent * zeta)
         return [
-            growth * sum(math.comb(m, i) * exponent ** (m - i) * terms[i] for i in range(min(m, highest) + 1))
+            growth * sum(math.comb(m, i) * exponent ** (m - i) * terms[i] for i in range(min(m, len(terms) - 1) + 1))
             for m in range(most + 1)
         ]
 

@@ -91,9 +91,10 @@ def pde(residual: Residual, weight: float = 1.0) -> Condition:
 
 def dirichlet(on: str | Sequence[str], value: Value = 0.0, field: str = "u", weight: float = 1.0) -> Condition:
     """u = value on pieces of the boundary."""
+    owner = f"dirichlet on {on}"
 
     def residual(**env: Any) -> Tensor:
-        return env[field] - evaluate(value, env, f"dirichlet on {on}")
+        return evaluate(field, env, owner) - evaluate(value, env, owner)
 
     return Condition(residual, _names(on), weight)
 
@@ -106,10 +107,12 @@ def neumann(
     weight: float = 1.0,
 ) -> Condition:
     """−k ∂u/∂n = flux: the prescribed flux leaves the domain where it is positive; 0 insulates."""
+    owner = f"neumann on {on}"
+    _refuse_negative(conductivity, owner)
 
     def residual(**env: Any) -> Tensor:
-        k, q = (evaluate(v, env, f"neumann on {on}") for v in (conductivity, flux))
-        return -k * normal_derivative(env[field], env["normal"], *env["space"]) - q
+        u, k, q = (evaluate(v, env, owner) for v in (field, conductivity, flux))
+        return -k * normal_derivative(u, env["normal"], *env["space"]) - q
 
     return Condition(residual, _names(on), weight)
 
@@ -123,12 +126,19 @@ def robin(
     weight: float = 1.0,
 ) -> Condition:
     """−k ∂u/∂n = h (u − ambient): the flux leaves the domain where it is hotter than its surroundings."""
+    owner = f"robin on {on}"
+    _refuse_negative(conductivity, owner)
 
     def residual(**env: Any) -> Tensor:
-        k, h, outside = (evaluate(v, env, f"robin on {on}") for v in (conductivity, coefficient, ambient))
-        return -k * normal_derivative(env[field], env["normal"], *env["space"]) - h * (env[field] - outside)
+        u, k, h, outside = (evaluate(v, env, owner) for v in (field, conductivity, coefficient, ambient))
+        return -k * normal_derivative(u, env["normal"], *env["space"]) - h * (u - outside)
 
     return Condition(residual, _names(on), weight)
+
+
+def _refuse_negative(conductivity: Value, owner: str) -> None:
+    if isinstance(conductivity, int | float) and not (math.isfinite(conductivity) and conductivity > 0):
+        raise BadInput(owner, f"its conductivity is {conductivity}", "it must be finite and > 0")
 
 
 def initial(value: Value = 0.0, field: str = "u", weight: float = 1.0) -> Condition:
@@ -140,7 +150,8 @@ def periodic(on: str, partner: str, field: str = "u", weight: float = 1.0) -> Co
     """u and ∂u/∂n continue from one straight boundary piece to another one that is its translate."""
 
     def residual(**env: Any) -> tuple[Tensor, Tensor]:
-        u, other, space, normal = env[field], env[f"{field}_partner"], env["space"], env["normal"]
+        u, other = (evaluate(name, env, f"periodic on {on}") for name in (field, f"{field}_partner"))
+        space, normal = env["space"], env["normal"]
         slope = normal_derivative(other, normal, *env["space_partner"])
         return u - other, normal_derivative(u, normal, *space) - slope
 
@@ -165,7 +176,7 @@ def measured(
     relative = np.broadcast_to(np.asarray(sigma, float), values.shape) / np.min(sigma)
 
     def residual(measured: Tensor, spread: Tensor, **env: Any) -> Tensor:
-        return (env[field] - measured) / spread
+        return (evaluate(field, env, "measured") - measured) / spread
 
     return Condition(residual, "data", weight, points, {"measured": values, "spread": relative})
 

@@ -119,19 +119,24 @@ class Result:
 
 def to_plain(solution: Solution) -> dict[str, Any]:
     """A solution as tensors and plain values; `from_plain` makes it again without the problem it came from."""
-    trial, shape = solution.trial, solution.trial.shape
+    trial = solution.trial
     return {
-        "shape": {
-            "coordinates": list(shape.coordinates),
-            "fields": list(shape.fields),
-            "bounds": [list(row) for row in shape.bounds],
-            "unknowns": dict(shape.unknowns),
-        },
+        "shape": shape_to_plain(trial.shape),
         "enrichment": trial.enrichment.to_plain() if isinstance(trial.enrichment, CornerFunctions) else None,
         "network": {name: value.detach().clone() for name, value in trial.state_dict().items()},
         "settings": solution.settings.to_mapping(),
         "metrics": dict(solution.metrics),
         "history": list(solution.history),
+    }
+
+
+def shape_to_plain(shape: TrialShape) -> dict[str, Any]:
+    """The shape of a trial function as plain lists and numbers."""
+    return {
+        "coordinates": list(shape.coordinates),
+        "fields": list(shape.fields),
+        "bounds": [list(row) for row in shape.bounds],
+        "unknowns": dict(shape.unknowns),
     }
 
 

@@ -25,7 +25,7 @@ from pinnkit.evaluation import Reference, errors, relative_l2, verdict
 from pinnkit.files import write_atomically
 from pinnkit.problem import Problem
 from pinnkit.reference.derived import default_cache, reference_for
-from pinnkit.result import Result, Solution, predict, to_plain
+from pinnkit.result import Result, Solution, predict, shape_to_plain, to_plain
 from pinnkit.settings import LBFGS, AdamLBFGS, Settings, check_device
 from pinnkit.signals import catching
 from pinnkit.training import Training
@@ -108,7 +108,7 @@ def _solve(
         began = time.perf_counter()
         training = Training.start(problem, settings, assemble(problem, settings, features))
         if kept is not None:
-            training.restore(kept["training"], kept["solution"]["network"])
+            _restore(training, kept)
         _train(training, reference, folder, visible)
         seconds = {"train": time.perf_counter() - began, "reference": reference.seconds if reference else 0.0}
         result = _result(training, reference, {**seconds, "total": time.perf_counter() - start})
@@ -120,6 +120,18 @@ def _solve(
             _status(folder, status, str(error))
         raise
     return result
+
+
+def _restore(training: Training, kept: Mapping[str, Any]) -> None:
+    """Raises CheckpointUnusable where the problem is not the one it was."""
+    shape = shape_to_plain(training.assembly.trial.shape)
+    try:
+        if kept["solution"]["shape"] != shape:
+            raise KeyError("shape")
+        training.restore(kept["training"], kept["solution"]["network"])
+    except (KeyError, RuntimeError):
+        what = "the problem has changed since the checkpoint was written"
+        raise CheckpointUnusable(f"resume: {what}; start anew") from None
 
 
 def _reference(problem: Problem, settings: Settings) -> Reference | None:

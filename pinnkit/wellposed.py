@@ -16,6 +16,7 @@ from pinnkit.coefficients import (
     interior_coefficients,
 )  # fmt: skip
 from pinnkit.errors import BadInput
+from pinnkit.forms import BoundaryCoefficients
 from pinnkit.geometry import Planar, SpaceTime
 from pinnkit.operators import Index, Jet
 from pinnkit.problem import INTERIOR, Problem
@@ -121,6 +122,9 @@ def _is_elliptic(problem: Problem) -> None:
     points = problem.domain.sample(PROBES, "uniform", np.random.default_rng(0))
     found = interior_coefficients(problem, points)
     if not np.abs(found.diffusion).max() > 0:
+        if not found.convection.any():
+            what = "it has no derivatives in space: its conductivity is 0"
+            raise BadInput(f"condition {equation(problem)!r}", what, "give a positive conductivity")
         raise NotSecondOrder("the equation has no second derivatives")
     lowest = np.linalg.eigvalsh(found.diffusion).min(axis=1)
     worst = int(lowest.argmin())
@@ -142,24 +146,27 @@ def _is_elliptic(problem: Problem) -> None:
 
 def _conditions_do_not_clash(problem: Problem) -> None:
     for piece in problem.domain.resolve("boundary"):
-        fixed = [name for name in conditions_on(problem, piece) if _dirichlet_values(problem, name, piece) is not None]
+        read = {name: _read(problem, name, piece) for name in conditions_on(problem, piece)}
+        fixed = [name for name, found in read.items() if found is not None and not found.beta.any()]
         if len(fixed) > 1:
-            raise BadInput(
-                "conditions",
-                f"{fixed[0]!r} and {fixed[1]!r} both fix the value on {piece!r}",
-                "keep one of them",
-            )
+            what = f"{fixed[0]!r} and {fixed[1]!r} both fix the value on {piece!r}"
+            raise BadInput("conditions", what, "keep one of them")
+        for name, found in read.items():
+            if found is not None and (found.alpha * found.beta < 0).any():
+                what = "heat would flow in where the domain is hotter than its surroundings"
+                raise BadInput(
+                    f"condition {name!r}", what, "make its coefficient positive, and its sign that of robin()"
+                )
     for corner, jump in _corner_jumps(problem):
         log.warning("the prescribed values differ by %.3g at the corner %s: the solution jumps there", jump, corner)
 
 
-def _dirichlet_values(problem: Problem, name: str, piece: str) -> Array | None:
-    """Prescribed values at some points of a piece; None where the condition is of another type."""
+def _read(problem: Problem, name: str, piece: str) -> BoundaryCoefficients | None:
+    """The coefficients of a condition at some points of a piece; None where it has another form."""
     try:
-        found = boundary_coefficients(problem, name, *_boundary_points(problem, piece))
+        return boundary_coefficients(problem, name, *_boundary_points(problem, piece))
     except NotSecondOrder:
         return None
-    return found.g / found.alpha if not found.beta.any() else None
 
 
 def _corner_jumps(problem: Problem) -> Iterator[tuple[list[float], float]]:

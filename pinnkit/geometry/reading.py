@@ -6,6 +6,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import shapely
 
 from pinnkit.errors import BadInput
@@ -29,7 +30,8 @@ def rings_of_geometry(geometry: shapely.Geometry) -> Rings:
 
 def rings_of_wkt(text: str) -> Rings:
     """Rings of a polygon in well-known text."""
-    geometry = shapely.from_wkt(text, on_invalid="fix")
+    with np.errstate(invalid="ignore"):  # NaN is refused later, with the vertex
+        geometry = shapely.from_wkt(text, on_invalid="fix")
     if geometry is None:
         raise bad(f"not well-known text: {text.strip()[:40]!r}", "write POLYGON ((x y, x y, ...), (hole ...))")
     return rings_of_geometry(geometry)
