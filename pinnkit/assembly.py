@@ -104,7 +104,7 @@ def optimizer_for(settings: Settings) -> tuple[Optimizer, int]:
 
 
 def _stages(record: chosen.Optimizer) -> list[tuple[Optimizer, int]]:
-    """What follows a solved head, and for how many steps."""
+    """What follows a solved head, and for how many steps if nobody says."""
     match record:
         case chosen.LeastSquares():
             return []

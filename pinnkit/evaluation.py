@@ -64,7 +64,7 @@ def verdict(relative: float | None, reference_error: float | None, tolerance: fl
         return "untrusted: there is no reference to compare with"
     if not np.isfinite(relative):
         return "untrusted: the solution is not finite"
-    if reference_error > tolerance:
+    if not reference_error <= tolerance:
         return f"untrusted: the reference's own error is {reference_error:.1e}, above {tolerance:.1e}"
     if relative + reference_error > tolerance:
         return f"untrusted: the relative L2 error is {relative:.1e}, above {tolerance:.1e}"

@@ -106,7 +106,7 @@ def two_fields() -> Problem:
         return div((u, v), x, y) - x, derivative(v, x) - derivative(u, y) - u * y
 
     conditions = {"div_curl": pde(residual), "u": dirichlet("left", exp(torch.tensor(1.0)).item()),
-                  "v": dirichlet(("top", "bottom"), lambda x: cos(x), field="v", weight=3.0)}  # fmt: skip
+                  "v": dirichlet(("top", "bottom", "right"), lambda x: cos(x), field="v", weight=3.0)}  # fmt: skip
     return Problem(Rectangle(), conditions, fields=("u", "v"))
 
 

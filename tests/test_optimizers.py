@@ -150,6 +150,13 @@ def test_it_stops_at_the_minimum_and_says_why(name: str) -> None:
     assert objective.loss(theta) <= objective.loss(objective.start) * (1 + 1e-9)
 
 
+@optimizers
+def test_a_start_of_no_number_is_no_crash(optimizer: Optimizer) -> None:
+    """What becomes of it is for the training loop to say: the loss it is told is not finite."""
+    _, _, infos = run(optimizer, Objective(lambda p: torch.log(p), [-1.0, 2.0], [0, 1]), 1)
+    assert not math.isfinite(infos[0].loss)
+
+
 @objectives
 @pytest.mark.parametrize("optimizer", [LBFGS(), LeastSquares(), LevenbergMarquardt()], ids=repr)
 def test_methods_with_a_test_of_descent_never_climb(optimizer: Optimizer, make: Callable[[], Objective]) -> None:
@@ -191,6 +198,14 @@ def test_one_step_solves_a_linear_problem() -> None:
 def test_least_squares_moves_the_linear_parameters_alone() -> None:
     theta, _, _ = run(LeastSquares(), rosenbrock(), 5)
     assert_close(theta, torch.tensor([-1.2, 1.44], dtype=torch.float64), rtol=1e-12, atol=0)
+
+
+def test_least_squares_iterates_where_the_problem_is_not_linear() -> None:
+    """(a b − 2, a − 1) from a = 0, where b moves nothing at first: not to be taken for solved after one step."""
+    objective = Objective(lambda p: torch.stack([p[0] * p[1] - 2, p[0] - 1]), [0.0, 1.0], [0, 1])
+    theta, _, infos = run(LeastSquares(), objective, 30)
+    assert 1 < len(infos) < 15 and infos[-1].stop == "head solved"
+    assert_close(theta, torch.tensor([1.0, 2.0], dtype=torch.float64), rtol=1e-10, atol=0)
 
 
 def test_minimum_norm_with_dependent_columns() -> None:

@@ -59,7 +59,7 @@ def test_the_exact_solution_satisfies_all_conditions(name: str) -> None:
     choices = {"noise": 0.0} if "noise" in catalogue.load(name).parameters else {}
     for rows in residuals_at_exact(catalogue.load(name).build(**choices)).values():
         assert rows.numel() > 0
-        assert float(rows.abs().max()) < 1e-12 * 100
+        assert float(rows.abs().max()) < 1e-10
 
 
 def heat_with_all_conditions(k=lambda x, y: 1 + x * y) -> Problem:
@@ -99,9 +99,9 @@ def test_a_hot_body_loses_heat_through_its_boundary() -> None:
 
 def test_the_size_and_sign_of_each_residual() -> None:
     """At u = x² y on the right side of the unit square: u = y, ∂u/∂n = 2y."""
-    problem = Problem(Rectangle(), {
-        "dirichlet": dirichlet("right", 5.0), "neumann": neumann("right", 0.5, 3.0), "robin": robin("right", 2.0, 7.0, 3.0),
-    }, exact=lambda x, y: x**2 * y)  # fmt: skip
+    sides = {"dirichlet": dirichlet("right", 5.0), "neumann": neumann("right", 0.5, 3.0),
+             "robin": robin("right", 2.0, 7.0, 3.0)}  # fmt: skip
+    problem = Problem(Rectangle(), sides, exact=lambda x, y: x**2 * y)
     points = Collocation(np.array([[1.0, 0.25], [1.0, 0.5]]), np.array([[1.0, 0.0]] * 2))
     y = torch.tensor([0.25, 0.5], dtype=torch.float64)
     expected = {"dirichlet": y - 5, "neumann": -6 * y - 0.5, "robin": -6 * y - 2 * (y - 7)}
@@ -121,8 +121,10 @@ def test_periodic_fields_continue_in_value_and_slope() -> None:
     here = Collocation(np.array([[0.0, 0.3], [0.0, 0.9]]), np.array([[-1.0, 0.0]] * 2))
     there = Collocation(np.array([[1.0, 0.3], [1.0, 0.9]]))
     for field, jump, kink in (
-        (lambda x, y: sin(2 * math.pi * x) * y, 0, 0), (lambda x, y: x + 0 * y, -1, 0), (lambda x, y: x * (x - 1), 0, 2),
-    ):  # fmt: skip
+        (lambda x, y: sin(2 * math.pi * x) * y, 0, 0),
+        (lambda x, y: x + 0 * y, -1, 0),
+        (lambda x, y: x * (x - 1), 0, 2),
+    ):
         names = environment(problem, here, field)
         names |= {f"{key}_partner": value for key, value in environment(problem, there, field).items()}
         u, slope = problem.residual("seam", names).detach()

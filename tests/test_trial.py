@@ -34,13 +34,16 @@ class Powers(FeatureMap):
 
 
 class Waves:
-    """Known functions sin(kx) cos(y), k = 1, 2, 3."""
+    """Known functions sin(kx) cos(y), k = 1, 2, 3, with derivatives up to order 2."""
 
     count = 3
 
-    def __call__(self, x, y):
-        k = torch.arange(1, 4, dtype=torch.float64).reshape(-1, *[1] * (x.dim() - 1))
-        return torch.sin(k * x) * torch.cos(y)
+    def jets(self, coordinates, indices):
+        k = torch.arange(1, 4, dtype=torch.float64)
+        x, y = (c[:, None] for c in coordinates)
+        along_x = (torch.sin(k * x), k * torch.cos(k * x), -(k**2) * torch.sin(k * x))
+        along_y = (torch.cos(y), -torch.sin(y), -torch.cos(y))
+        return torch.stack([along_x[index.count(0)] * along_y[index.count(1)] for index in indices])
 
 
 def randomised(trial: Trial) -> Trial:

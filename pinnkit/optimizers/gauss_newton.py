@@ -42,7 +42,8 @@ class LeastSquares(Optimizer):
             loss = loss_of(reached)
             if loss < before:
                 missed = (reached - r - length * (matrix @ change)).norm()
-                affine = bool(missed <= self.affine * r.norm()) and bool((matrix != 0).any(0).all())
+                round_off = 10 * torch.finfo(r.dtype).eps * (matrix.abs() @ change.abs()).norm()
+                affine = bool(missed <= self.affine * r.norm() + round_off) and bool((matrix != 0).any(0).all())
                 solved = affine or loss > (1 - self.gain) * before
                 return trial, state, Info(loss, "head solved" if solved else None)
         return theta, state, Info(before, "head solved")

@@ -9,7 +9,7 @@ from pinnkit.optimizers.base import Info, LeastSquaresObjective, Optimizer, Stat
 
 @dataclass(frozen=True)
 class Schedule(Optimizer):
-    """Stages (optimizer, most steps): each runs until it stops by itself or has made its steps."""
+    """Stages (optimizer, steps): each runs until it stops by itself or has made its steps, the last until it stops."""
 
     stages: tuple[tuple[Optimizer, int], ...]
 
@@ -20,10 +20,7 @@ class Schedule(Optimizer):
         stage, steps = state["stage"], state["steps"] + 1
         optimizer, most = self.stages[stage]
         theta, inner, info = optimizer.step(residuals, theta, state["inner"])
-        if info.stop is None and steps < most:
+        if stage + 1 == len(self.stages) or (info.stop is None and steps < most):
             return theta, {"stage": stage, "steps": steps, "inner": inner}, info
-        if stage + 1 == len(self.stages):
-            reason = info.stop or "all stages of the schedule are done"
-            return theta, {"stage": stage, "steps": steps, "inner": inner}, replace(info, stop=reason)
         inner = self.stages[stage + 1][0].init(residuals, theta)
         return theta, {"stage": stage + 1, "steps": 0, "inner": inner}, replace(info, stop=None)

@@ -158,7 +158,7 @@ def _kept(cache: Path | None, key: str, problem: Problem, solve: Callable[[], An
 
     kind = fem.TransientSolution if problem.transient else fem.FiniteElementSolution
     path = cache / "references" / f"{key}.npz"
-    with suppress(Exception), np.load(path) as arrays:  # a damaged archive can raise anything
+    with suppress(Exception), path.open("rb") as file, np.load(file) as arrays:  # a damaged archive can raise anything
         return kind.from_arrays(arrays)
     solution = solve()
     try:

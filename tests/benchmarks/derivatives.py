@@ -11,14 +11,16 @@ import argparse
 import time
 from collections.abc import Callable
 from statistics import median
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pinnkit import Problem, Rectangle, dirichlet, grad, laplacian, pde
+from pinnkit import Problem, Rectangle, derivative, laplacian, pde
 from pinnkit.networks import MLP
-from pinnkit.residuals import Collocation, Residuals, field_at
+from pinnkit.residuals import Collocation, Residuals
 from pinnkit.trial import Trial, TrialShape
 
 SHAPES = [(100,), (400,), (50, 50), (50, 50, 50, 50), (128, 128, 128)]
@@ -40,26 +42,16 @@ def poisson(u, x, y):
     return -laplacian(u, x, y) - 1
 
 
-PROBLEM = Problem(Rectangle((0, 0), (1, 1)), {"poisson": pde(poisson), "wall": dirichlet("boundary")})
+def everything(u, x, y):
+    return u, derivative(u, x), derivative(u, y), laplacian(u, x, y)
 
 
-def trial_of(features: nn.Module) -> Trial:
+def residuals(features: MLP | Opaque, equation: Callable[..., Any], points: NDArray[np.float64]) -> Residuals:
     trial = Trial(features, TrialShape(("x", "y"), ("u",), ((0.0, 0.0), (1.0, 1.0)), {}))
     with torch.no_grad():
         trial.weight.fill_(1 / trial.width)
-    return trial
-
-
-def values(trial: Trial, points: Tensor) -> Tensor:
-    """u, ∇u and Δu, (4, n)."""
-    parameters = {name: p.detach() for name, p in trial.named_parameters()}
-    (x, y), fields = field_at(trial, points, parameters)
-    u = fields["u"]
-    return torch.stack([u, *grad(u, x, y), laplacian(u, x, y)]).detach()
-
-
-def residuals(trial: Trial, points: Tensor) -> Residuals:
-    return Residuals(PROBLEM, trial, {"poisson": Collocation(points.numpy())})
+    problem = Problem(Rectangle((0, 0), (1, 1)), {"equation": pde(equation)})
+    return Residuals(problem, trial, {"equation": Collocation(points)})
 
 
 def alternately(first: Callable[[], Tensor], second: Callable[[], Tensor], repeats: int) -> tuple[float, float]:
@@ -75,16 +67,14 @@ def alternately(first: Callable[[], Tensor], second: Callable[[], Tensor], repea
     return median(times[0]), median(times[1])
 
 
-def row(widths: tuple[int, ...], points: Tensor, repeats: int) -> str:
+def row(widths: tuple[int, ...], points: NDArray[np.float64], repeats: int) -> str:
     network = MLP(2, widths, "tanh", 1.5, torch.Generator().manual_seed(0))
-    known, opaque = trial_of(network), trial_of(Opaque(network))
-    forward = alternately(lambda: values(known, points), lambda: values(opaque, points), repeats)
-    few = points[:JACOBIAN_POINTS]
-    here, there = residuals(known, few), residuals(opaque, few)
-    theta, places = here.theta, [list(p) for p in (here.trial.state_dict(), there.trial.state_dict())]
-    assert [name.replace("inner.", "") for name in places[1]] == places[0]
-    jacobian = alternately(lambda: here.jacobian(theta)[1], lambda: there.jacobian(theta)[1], repeats)
-    cells = [f"{one:.1f} | {nested:.1f} | {nested / one:.1f}" for one, nested in (forward, jacobian)]
+    ways, few = (network, Opaque(network)), points[:JACOBIAN_POINTS]
+    one, nested = (residuals(way, everything, points) for way in ways)
+    values = alternately(lambda: one(one.theta), lambda: nested(nested.theta), repeats)
+    here, there = (residuals(way, poisson, few) for way in ways)
+    slopes = alternately(lambda: here.jacobian(here.theta)[1], lambda: there.jacobian(there.theta)[1], repeats)
+    cells = [f"{quick:.1f} | {slow:.1f} | {slow / quick:.1f}" for quick, slow in (values, slopes)]
     return f"| {'-'.join(map(str, (2, *widths, 1)))} | {' | '.join(cells)} |"
 
 
@@ -93,7 +83,7 @@ def main() -> None:
     parser.add_argument("--points", type=int, default=2000)
     parser.add_argument("--repeats", type=int, default=9)
     asked = parser.parse_args()
-    points = torch.from_numpy(np.random.default_rng(0).random((asked.points, 2)))
+    points = np.random.default_rng(0).random((asked.points, 2))
     print(f"{asked.points} points; Jacobian at {JACOBIAN_POINTS} points; {torch.get_num_threads()} threads; ms\n")
     print("| network | u, ∇u, Δu: one pass | nested | ratio | Jacobian: one pass | nested | ratio |")
     print("|---|---|---|---|---|---|---|")

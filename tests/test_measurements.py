@@ -1,0 +1,81 @@
+"""Measured data from CSV files: what is read, and what is refused with file, line and column."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pinnkit.errors import BadInput
+from pinnkit.measurements import read_csv
+
+
+@pytest.fixture
+def read(tmp_path: Path):
+    def call(content: str | bytes):
+        path = tmp_path / "sensors.csv"
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return read_csv(path, ("x", "y"), "value")
+
+    return call
+
+
+READ = {
+    "plain": "x,y,value\n1,2,3\n4,5,6\n",
+    "byte order mark": "\ufeffx,y,value\n1,2,3\n4,5,6\n",
+    "windows": "x,y,value\r\n1,2,3\r\n4,5,6\r\n",
+    "no last newline": "x,y,value\n1,2,3\n4,5,6",
+    "blanks and quotes": 'x, y, value\n1, 2, 3\n"4", 5.0, 6e0\n',
+    "empty lines": "x,y,value\n\n1,2,3\n\n4,5,6\n\n",
+    "other columns and order": "id,value,y,x\na,3,2,1\nb,6,5,4\n",
+}
+
+
+@pytest.mark.parametrize("name", READ)
+def test_columns_are_read_by_name(read, name: str) -> None:
+    points, values = read(READ[name])
+    np.testing.assert_array_equal(points, [[1, 2], [4, 5]])
+    np.testing.assert_array_equal(values, [3, 6])
+
+
+def test_digits_are_kept(read) -> None:
+    points, values = read("x,y,value\n0.1,-1e-300,12345678.123456789\n")
+    assert points.tolist() == [[0.1, -1e-300]] and values.tolist() == [12345678.123456789]
+
+
+REFUSED = {
+    "missing column": ("x,value\n1,2\n", ["columns 'y'", "x, value"]),
+    "no header": ("1,2,3\n4,5,6\n", ["columns 'x'"]),
+    "semicolons": ("x;y;value\n1;2;3\n", ["columns 'x'"]),
+    "column twice": ("x,x,y,value\n1,2,3,4\n", ["2 columns 'x'"]),
+    "underscore": ("x,y,value\n1_0,2,3\n", [".csv:2", "x is '1_0'"]),
+    "empty file": ("", ["columns 'x'"]),
+    "no rows": ("x,y,value\n", ["no rows"]),
+    "not a number": ("x,y,value\n1,2,3\n4,5,warm\n", [".csv:3", "value is 'warm'"]),
+    "nan": ("x,y,value\n1,nan,3\n", [".csv:2", "y is 'nan'"]),
+    "infinite": ("x,y,value\n1,2,inf\n", [".csv:2", "value is 'inf'"]),
+    "gap": ("x,y,value\n1,,3\n", [".csv:2", "y is ''"]),
+    "short row": ("x,y,value\n1,2,3\n1,2\n", [".csv:3", "value"]),
+    "decimal commas": ("x,y,value\n0,1,0,2,1,5\n", [".csv:2"]),
+    "one decimal comma": ("x,y,value\n1,2,3\n1,2,1,5\n", [".csv:3"]),
+    "quoted decimal comma": ('x,y,value\n1,2,"1,5"\n', [".csv:2", "'1,5'", "decimals with a point"]),
+    "not text": (b"\xff\xfe\x00\x01", ["UTF-8"]),
+    "latin letters": ("x,y,value\n1,2,3 \xb0C\n".encode("latin-1"), ["UTF-8"]),
+    "huge field": ("x,y,value\n1,2," + "1" * 200_000 + "\n", ["sensors.csv"]),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused_with_the_place(read, name: str) -> None:
+    content, words = REFUSED[name]
+    with pytest.raises(BadInput) as refused:
+        read(content)
+    text = str(refused.value)
+    assert text.startswith("data: ") and "sensors.csv" in text and "; " in text and len(text.splitlines()) == 1
+    for word in words:
+        assert word in text
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
+    for path in (tmp_path / "nothing.csv", tmp_path):
+        with pytest.raises(BadInput, match="cannot be read"):
+            read_csv(path, ("x",), "value")
