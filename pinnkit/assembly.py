@@ -1,5 +1,6 @@
 """From a problem and settings to a trial function, its residuals at collocation points, and an optimizer."""
 
+import logging
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +10,7 @@ from pinnkit import settings as chosen
 from pinnkit.collocation import Amounts, collocate
 from pinnkit.corners import corner_functions
 from pinnkit.errors import BadInput
+from pinnkit.geometry import Planar, SpaceTime, neck_warning
 from pinnkit.networks import MLP, FourierMLP
 from pinnkit.optimizers import LBFGS, Adam, LeastSquares, LevenbergMarquardt, Optimizer, Schedule
 from pinnkit.problem import Problem
@@ -16,12 +18,14 @@ from pinnkit.residuals import Collocation, Residuals
 from pinnkit.settings import Settings
 from pinnkit.trial import Trial, TrialShape
 
+log = logging.getLogger(__name__)
+
 HEAD_STEPS = 50  # of Gauss–Newton with frozen features, at most
 SLOPE = 1.5  # of the first layer, per half-width of the domain
 SPREAD = 1.0  # of Fourier features, likewise
 INTERIOR_PER_COLUMN, LEAST_INTERIOR = 5, 2000
 BOUNDARY_PER_EDGE, LEAST_BOUNDARY = 40, 600
-POINTS_PER_CORNER, POINTS_PER_CORNER_EDGE = 100, 24
+POINTS_PER_CORNER = 24  # along each edge
 
 
 @dataclass(frozen=True)
@@ -42,12 +46,21 @@ def assemble(problem: Problem, settings: Settings, features: nn.Module | None = 
     device = chosen.check_device(settings.device, settings.dtype)
     dtype = {"float64": torch.float64, "float32": torch.float32}[settings.dtype]
     trial = trial_for(problem, settings, features).to(device=device, dtype=dtype)
-    residuals = Residuals(problem, trial, points_for(problem, settings, trial))
+    points = points_for(problem, settings, trial)
+    _warn_of_necks(problem, max(len(c.points) for c in points.values()))
+    residuals = Residuals(problem, trial, points)
     residuals.normalise()
     residuals.rescale_output()
     start_head(trial, settings)
     optimizer, steps = optimizer_for(settings)
     return Assembly(trial, residuals, optimizer, settings.training.max_steps or steps)
+
+
+def _warn_of_necks(problem: Problem, n: int) -> None:
+    domain = problem.domain.space if isinstance(problem.domain, SpaceTime) else problem.domain
+    warning = neck_warning(domain, n) if isinstance(domain, Planar) else None
+    if warning:
+        log.warning("%s", warning)
 
 
 def trial_for(problem: Problem, settings: Settings, features: nn.Module | None = None) -> Trial:
@@ -81,7 +94,6 @@ def points_for(problem: Problem, settings: Settings, trial: Trial, draw: int = 0
         wanted.interior or max(INTERIOR_PER_COLUMN * columns, LEAST_INTERIOR),
         wanted.boundary or many * max(BOUNDARY_PER_EDGE * edges, LEAST_BOUNDARY),
         many * POINTS_PER_CORNER if wanted.corner is None else wanted.corner,
-        many * POINTS_PER_CORNER_EDGE if wanted.corner is None else wanted.corner // 4,
     )
     return collocate(problem, wanted.method, amounts, settings.seed, draw)
 

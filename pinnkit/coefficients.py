@@ -8,8 +8,9 @@ no coefficient is ever written twice.
     capacity u_t − ∇·(A ∇u) + b·∇u + c u = f  in the domain,        α u + β (A ∇u)·n = g  on the boundary
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -72,13 +73,18 @@ def _probe(problem: Problem, name: str, points: Array, normals: Array | None, je
 def _affine_probe(problem: Problem, name: str, points: Array, normals: Array | None = None) -> _Probe:
     """The probe at the zero field; refuses residuals that are not affine."""
     probe = _probe(problem, name, points, normals, lambda index: 0.0)
-    amounts = {index: 0.7 + 0.3 * i for i, index in enumerate(probe.slopes)}
-    elsewhere = _probe(problem, name, points, normals, lambda index: amounts.get(index, 0.0)).residual
-    terms = [probe.slopes[index] * amount for index, amount in amounts.items()]
-    size = sum((term.abs() for term in terms), probe.residual.abs())
-    if bool(((elsewhere - probe.residual - sum(terms)).abs() > 1e-9 * size).any()):
-        raise NotSecondOrder(f"condition {name!r} is not linear")
+    for length in (1.0, -30.0, 1000.0):
+        amounts = {index: length * (0.7 + 0.3 * i) for i, index in enumerate(probe.slopes)}
+        elsewhere = _probe(problem, name, points, normals, partial(_amount, amounts)).residual
+        terms = [probe.slopes[index] * amount for index, amount in amounts.items()]
+        size = sum((term.abs() for term in terms), probe.residual.abs())
+        if bool(((elsewhere - probe.residual - sum(terms)).abs() > 1e-9 * size).any()):
+            raise NotSecondOrder(f"condition {name!r} is not linear")
     return probe
+
+
+def _amount(amounts: Mapping[Index, float], index: Index) -> float:
+    return amounts.get(index, 0.0)
 
 
 def _numpy(x: Tensor) -> Array:

@@ -1,9 +1,12 @@
 """Collocation points: where the conditions of a problem are asked to hold.
 
 Interior points follow the sampler; boundary points are shared out among the conditions by the measure of their pieces.
-Where the solution is singular at a corner, further points are graded towards it, inside and along both its edges:
-singular functions vary on all scales, and a residual that is small at well-spaced points says nothing about the gaps
-next to a corner. Points are a function of (seed, draw) alone, so that a resumed run draws the same ones.
+Where the solution is singular at a corner, further points are graded towards it along both its edges: singular
+functions vary on all scales, and a residual that is small at well-spaced points says nothing about the gaps next to a
+corner. Inside, graded points would do harm: where k varies, the residual of a singular function is unbounded there,
+though square integrable, and points that crowd together give it a weight that its area does not have.
+
+Points are a function of (seed, draw) alone, so that a resumed run draws the same ones.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pinnkit.corners import rough_corners, singular_corners
-from pinnkit.geometry import Corner, Domain, Planar, SpaceTime
+from pinnkit.corners import singular_corners
+from pinnkit.geometry import Corner, Domain
 from pinnkit.problem import INTERIOR, Condition, Problem
 from pinnkit.residuals import Collocation
 
@@ -24,12 +27,11 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Amounts:
-    """How many points: in the interior, on the boundary in all, graded about each rough corner, and along its edges."""
+    """How many points: in the interior, on the boundary in all, and graded along both edges of singular corners."""
 
     interior: int
     boundary: int
     corner: int
-    edge: int
 
 
 @dataclass(frozen=True)
@@ -38,25 +40,14 @@ class _Sampler:
     method: str
     amounts: Amounts
     rng: np.random.Generator
-    rough: Sequence[Corner]
     singular: Sequence[Corner]
 
     def points(self, condition: Condition) -> Collocation:
         if condition.points is not None:
             return Collocation(condition.points, values=condition.values)
         if condition.on == INTERIOR:
-            return Collocation(np.concatenate(list(self._inside())))
+            return Collocation(self.problem.domain.sample(self.amounts.interior, self.method, self.rng))
         return self._boundary(condition)
-
-    def _inside(self) -> Iterator[Array]:
-        domain, n = self.problem.domain, self.amounts.corner
-        yield domain.sample(self.amounts.interior, self.method, self.rng)
-        space = domain.space if isinstance(domain, SpaceTime) else domain
-        for corner in self.rough if n else ():
-            assert isinstance(space, Planar)
-            points = space.sample_corner(corner, n, min(corner.lengths), self.rng, DECADES)
-            time = [self.rng.uniform(*domain.time, size=n)] if isinstance(domain, SpaceTime) else []
-            yield np.column_stack([points, *time])
 
     def _boundary(self, condition: Condition) -> Collocation:
         domain = self.problem.domain
@@ -71,7 +62,7 @@ class _Sampler:
         return Collocation(points, normals, partner)
 
     def _graded(self, pieces: Sequence[str]) -> Iterator[tuple[Array, Array]]:
-        domain, n = self.problem.domain, self.amounts.edge
+        domain, n = self.problem.domain, self.amounts.corner
         for corner in self.singular if n else ():
             for piece, arriving in zip(corner.pieces, (True, False), strict=True):
                 if piece in pieces:
@@ -84,7 +75,7 @@ class _Sampler:
 def collocate(problem: Problem, method: str, amounts: Amounts, seed: int, draw: int = 0) -> dict[str, Collocation]:
     """Points for every condition; another `draw` gives other points of the same kind."""
     rng = np.random.default_rng([seed, draw])
-    sampler = _Sampler(problem, method, amounts, rng, rough_corners(problem), singular_corners(problem))
+    sampler = _Sampler(problem, method, amounts, rng, singular_corners(problem))
     return {name: sampler.points(condition) for name, condition in problem.conditions.items()}
 
 

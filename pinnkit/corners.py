@@ -226,20 +226,10 @@ def _space(problem: Problem) -> Any:
 
 def singular_corners(problem: Problem) -> list[Corner]:
     """Corners with singular functions of their own."""
-    return [corner for corner, _ in _corner_terms(problem)]
-
-
-def rough_corners(problem: Problem) -> list[Corner]:
-    """Corners where the gradient may be infinite: towards them points are graded inside as well."""
-    return [corner for corner, terms in _corner_terms(problem) if any(t.exponent < 1 for t in terms)]
-
-
-def _corner_terms(problem: Problem) -> list[tuple[Corner, list[Term]]]:
     domain = _space(problem)
     if not isinstance(domain, Planar) or len(problem.fields) != 1:
         return []
-    found = [(corner, _terms(problem, domain, corner)) for corner in domain.corners]
-    return [(corner, terms) for corner, terms in found if terms]
+    return [corner for corner in domain.corners if _terms(problem, domain, corner)]
 
 
 def _of_corner(problem: Problem, domain: Planar, corner: Corner) -> list[Singularity]:

@@ -380,7 +380,7 @@ def _loss(result: Answer) -> Figure:
     handles = ax.get_lines()
     if len(_history(result, "relative_l2")[0]):
         handles = [*handles, *_error_series(ax, result)]
-    ax.legend(handles=handles, frameon=False, fontsize=SMALL, loc="upper left", bbox_to_anchor=(1.12, 1))
+    ax.legend(handles=handles, frameon=False, fontsize=SMALL, loc="upper left", bbox_to_anchor=(1.16, 1))
     return figure
 
 

@@ -10,6 +10,7 @@ Rows belong to single points. The Jacobian is therefore one reverse sweep with e
 ∂(Σᵢ rᵢ)/∂θᵢ is row i.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,6 +27,7 @@ from pinnkit.problem import Environment, Problem
 from pinnkit.trial import Prepared, Trial
 
 Parameters = dict[str, Tensor]
+UNSEEN = 1e-6  # length of a column of J, where conditions are scaled to 1, that is as good as zero
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,7 @@ class Residuals:
         column = torch.arange(len(self.linear), device=theta.device)
         of_head = column < trial.weight.numel()
         few = torch.where(of_head, column % trial.weight.shape[1] < min(features, trial.width), column < ends)
-        if bool(torch.isfinite(matrix).all()):
+        if bool(torch.isfinite(matrix).all() and torch.isfinite(r).all()):
             theta[self.linear[few]] -= minimum_norm(matrix[:, few], r)
             self.assign(theta)
         with torch.no_grad():
@@ -239,6 +241,23 @@ class Residuals:
     def _row_gradients(row: Tensor, copies: Sequence[Tensor]) -> Tensor:
         grads = torch.autograd.grad(row.sum(), copies, retain_graph=True, materialize_grads=True)
         return torch.cat([g.reshape(len(row), -1) for g in grads], 1)
+
+    def deviations(self, theta: Tensor) -> dict[str, float]:
+        """Standard deviation of each unknown coefficient (of its logarithm where that is searched), to first order.
+
+        s / ‖j⊥‖ with s² = ‖r‖²/(rows − parameters) and j⊥ the part of its column of J that the head cannot imitate;
+        infinite where that part is round-off.
+        """
+        r, matrix = self.linear_jacobian(theta)
+        first, found = len(self.linear) - len(self.problem.unknowns), {}
+        spread = float(r.norm()) / max(len(r) - len(self.linear), 1) ** 0.5
+        names = [name.removeprefix("unknowns.") for name in self.shapes if name.startswith("unknowns.")]
+        for k, name in enumerate(names):
+            column = matrix[:, first + k]
+            others = torch.cat([matrix[:, : first + k], matrix[:, first + k + 1 :]], 1)
+            own = float((column - others @ minimum_norm(others, column, 1e-12)).norm())
+            found[name] = spread / own if own > UNSEEN else math.inf
+        return found
 
     def terms(self, theta: Tensor) -> dict[str, float]:
         """The loss of each condition."""

@@ -8,6 +8,7 @@ import csv
 import io
 import json
 import logging
+import math
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -21,7 +22,7 @@ from torch import nn
 from pinnkit import catalogue, checkpoint
 from pinnkit.assembly import assemble
 from pinnkit.errors import BadInput, CheckpointUnusable, OutputFailed, PinnkitError
-from pinnkit.evaluation import Reference, errors, relative_l2, verdict
+from pinnkit.evaluation import Array, Reference, errors, relative_l2, verdict, worst_field
 from pinnkit.files import write_atomically
 from pinnkit.problem import Problem
 from pinnkit.reference.derived import default_cache, reference_for
@@ -32,6 +33,7 @@ from pinnkit.training import Training
 from pinnkit.wellposed import check
 
 SCHEMA = 1
+UNDETERMINED = 0.5  # relative standard deviation from which an unknown coefficient is not known
 TRUSTED = 1e-2  # relative L2 error of a trusted answer where no accuracy is asked for
 MONITORED = 2000  # points on which the error is watched during training
 log = logging.getLogger(__name__)
@@ -144,14 +146,8 @@ def _train(training: Training, reference: Reference | None, folder: Path | None,
     problem, trial = training.problem, training.assembly.trial
     points = problem.domain.sample(MONITORED, "uniform", np.random.default_rng([training.settings.seed, 1, 1]))
     truth = reference.value(points) if reference else None
-    method = training.assembly.optimizer
-    log.info(
-        "%s: %d parameters, %d residuals, %s",
-        problem.name,
-        len(training.theta),
-        _rows(training),
-        type(method).__name__,
-    )
+    method = training.settings.optimizer.name
+    log.info("%s: %d parameters, %d residuals, %s", problem.name, len(training.theta), _rows(training), method)
 
     def error() -> float | None:
         return None if truth is None else relative_l2(predict(trial, points), truth)
@@ -176,22 +172,40 @@ def _solution(training: Training, metrics: Mapping[str, Any]) -> Solution:
 
 
 def _result(training: Training, reference: Reference | None, seconds: dict[str, float]) -> Result:
-    problem, settings = training.problem, training.settings
-    metrics = _metrics(training, reference, seconds)
+    problem, trial = training.problem, training.assembly.trial
+    found = truth = None
+    if reference is not None:
+        rng = np.random.default_rng([training.settings.seed, 1, 0])
+        points = problem.domain.sample(training.settings.evaluation.points, "uniform", rng)
+        found, truth = predict(trial, points), reference.value(points)
+    metrics = _metrics(training, reference, seconds, found, truth)
+    metrics["verdict"] = _verdict(training, reference, found, truth)
     if problem.unknowns:
         metrics["unknowns"] = _unknowns(training)
-    tolerance = settings.tolerance or TRUSTED
-    metrics["verdict"] = verdict(metrics["relative_l2"], reference.error_estimate if reference else None, tolerance)
+        for name, entry in metrics["unknowns"].items():
+            deviation = entry["relative_deviation"]
+            if metrics["verdict"] == "trusted" and (deviation is None or deviation > UNDETERMINED):
+                metrics["verdict"] = f"untrusted: the data do not determine {name}"
     return Result(problem, _solution(training, metrics), reference, training.assembly.residuals.collocation)
 
 
-def _metrics(training: Training, reference: Reference | None, seconds: dict[str, float]) -> dict[str, Any]:
+def _verdict(training: Training, reference: Reference | None, found: Array | None, truth: Array | None) -> str:
+    tolerance = training.settings.tolerance or TRUSTED
+    if reference is None or found is None or truth is None:
+        return verdict(None, None, tolerance)
+    error, larger = worst_field(found, truth)
+    return verdict(error, larger * reference.error_estimate, tolerance)
+
+
+def _metrics(
+    training: Training,
+    reference: Reference | None,
+    seconds: dict[str, float],
+    values: Array | None,
+    truth: Array | None,
+) -> dict[str, Any]:
     problem, settings = training.problem, training.settings
-    found = None
-    if reference is not None:
-        rng = np.random.default_rng([settings.seed, 1, 0])
-        points = problem.domain.sample(settings.evaluation.points, "uniform", rng)
-        found = errors(predict(training.assembly.trial, points), reference.value(points), problem.fields)
+    found = None if values is None or truth is None else errors(values, truth, problem.fields)
     nothing = {name: {"relative_l2": None, "max_error": None} for name in problem.fields}
     return {
         "schema": SCHEMA,
@@ -216,12 +230,20 @@ def _metrics(training: Training, reference: Reference | None, seconds: dict[str,
 
 
 def _unknowns(training: Training) -> dict[str, dict[str, float | None]]:
+    """Each unknown coefficient: value, true value if known, relative standard deviation (None where infinite)."""
     raw = training.assembly.trial.unknowns
+    deviations = training.assembly.residuals.deviations(training.theta)
+    found = {}
     with torch.no_grad():
-        return {
-            name: {"value": float(unknown.value(raw[name])), "true": unknown.true}
-            for name, unknown in training.problem.unknowns.items()
-        }
+        for name, unknown in training.problem.unknowns.items():
+            value = float(unknown.value(raw[name]))
+            relative = deviations[name] / (1.0 if unknown.positive else max(abs(value), 1e-300))
+            found[name] = {
+                "value": value,
+                "true": unknown.true,
+                "relative_deviation": relative if math.isfinite(relative) else None,
+            }
+    return found
 
 
 def summary(result: Result) -> str:
@@ -234,7 +256,8 @@ def summary(result: Result) -> str:
         lines.append(f"  largest error      {m['max_error']:.2e}")
     for name, entry in m.get("unknowns", {}).items():
         true = "" if entry["true"] is None else f"   (true: {entry['true']:.6g})"
-        lines.append(f"  {name:<18} {entry['value']:.6g}{true}")
+        deviation = math.inf if entry["relative_deviation"] is None else entry["relative_deviation"]
+        lines.append(f"  {name:<18} {entry['value']:.6g} ± {100 * deviation:.2g} %{true}")
     took = m["seconds"]
     lines.append(f"  seconds            {took['train']:.1f} training + {took['reference']:.1f} reference")
     lines.append(f"  stopped because    {m['stop_reason']}")

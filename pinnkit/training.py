@@ -17,6 +17,7 @@ from pinnkit.progress import Progress
 from pinnkit.settings import Settings
 
 MOST_SECONDS = 120.0
+FIRST = 10  # steps that are all evaluated, as long as nothing else is asked
 ALL_STEPS = "all steps are done"
 TIME_IS_UP = "the time is up"
 BELOW_TOLERANCE = "the residual is below the tolerance"
@@ -102,7 +103,7 @@ class Training:
         """One row of history; each condition's loss and the error at first, now and then, and at the end."""
         row: dict[str, float | int | None] = {"step": self.step, "seconds": self.seconds, "loss": loss}
         evaluated, every = None, self.settings.training.evaluate_every
-        if self.stop_reason or self.step <= every or self.step % every == 0:
+        if self.stop_reason or self.step <= min(every, FIRST) or self.step % every == 0:
             residuals = self.assembly.residuals
             residuals.assign(self.theta)
             evaluated = error()
@@ -132,10 +133,19 @@ class Training:
         """Go on where a snapshot was taken; `network` is the trial function's state then."""
         assembly, every = self.assembly, self.settings.sampling.resample
         assembly.trial.load_state_dict(network)
-        assembly.residuals.scales = snapshot["scales"]
-        self.theta, self.state = snapshot["theta"], snapshot["optimizer"]
+        assembly.residuals.scales = _moved(snapshot["scales"], self.theta)
+        self.theta, self.state = _moved(snapshot["theta"], self.theta), _moved(snapshot["optimizer"], self.theta)
         self.step, self.seconds, self.history = snapshot["step"], snapshot["seconds"], snapshot["history"]
         limits = (ALL_STEPS, TIME_IS_UP, BELOW_TOLERANCE)  # these may be others now
         self.stop_reason = "" if snapshot["stop_reason"] in limits else snapshot["stop_reason"]
         draw = max(self.step - 1, 0) // every if every else 0
         assembly.residuals.redraw(points_for(self.problem, self.settings, assembly.trial, draw))
+
+
+def _moved(content: Any, like: Tensor) -> Any:
+    """The content with its tensors on the device of `like`."""
+    if isinstance(content, dict):
+        return {key: _moved(value, like) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_moved(value, like) for value in content]
+    return content.to(like.device) if isinstance(content, Tensor) else content

@@ -39,8 +39,12 @@ def check(problem: Problem) -> None:
 
 
 def _boundary_is_covered(problem: Problem) -> None:
-    if not any(c.on == INTERIOR for c in problem.conditions.values()):
+    equations = [name for name, c in problem.conditions.items() if c.on == INTERIOR]
+    if not equations:
         raise BadInput("conditions", "there is no equation for the interior", "add pde(residual)")
+    if len(equations) > len(problem.fields):
+        what = f"{len(equations)} equations for {len(problem.fields)} fields: {', '.join(equations)}"
+        raise BadInput("conditions", what, "give as many fields, or add up residuals that are one equation")
     for name, condition in problem.conditions.items():
         if condition.on != INTERIOR and condition.points is None:
             _resolve(problem, name, condition.on)
@@ -151,7 +155,13 @@ def _conditions_do_not_clash(problem: Problem) -> None:
         if len(fixed) > 1:
             what = f"{fixed[0]!r} and {fixed[1]!r} both fix the value on {piece!r}"
             raise BadInput("conditions", what, "keep one of them")
+        if len(read) > 1 and None not in read.values():
+            both = " and ".join(map(repr, read))
+            raise BadInput("conditions", f"{both} hold on {piece!r} together", "keep one of them")
         for name, found in read.items():
+            if found is not None and found.beta.any() and not np.allclose(np.abs(found.beta), 1, rtol=1e-6):
+                what = "the conductivity of its flux is %.3g times that of the equation"
+                log.warning(f"condition {name!r}: {what}; is conductivity= missing?", abs(float(found.beta[0])))
             if found is not None and (found.alpha * found.beta < 0).any():
                 what = "heat would flow in where the domain is hotter than its surroundings"
                 raise BadInput(

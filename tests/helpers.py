@@ -56,7 +56,7 @@ def residuals_of(
     problem: Problem, features: nn.Module | None = None, enrichment: Enrichment | None = None, points: int = 12
 ) -> Residuals:
     """Residuals at few points, graded ones among them where the problem has singular corners."""
-    drawn = collocate(problem, "sobol", Amounts(points, points, 3, 2), seed=0)
+    drawn = collocate(problem, "sobol", Amounts(points, points, 2), seed=0)
     return Residuals(problem, trial_of(problem, features, enrichment), drawn)
 
 

@@ -16,8 +16,8 @@ ROOMS = (
     "files", "geometry", "forms", "linear_algebra", "operators", "networks", "trial", "optimizers",
     "problem", "coefficients", "wellposed", "corners", "residuals", "collocation",
     "evaluation", "reference", "catalogue",
-    "checkpoint", "assembly", "training", "result",
-    "export", "plotting", "report", "tasks",
+    "checkpoint", "assembly", "training",
+    "export", "plotting", "report", "result", "tasks",
     "refusal", "composition", "sweep", "__main__",
 )  # fmt: skip
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pinnkit.evaluation import compare, errors, relative_l2, verdict
+from pinnkit.evaluation import compare, errors, relative_l2, verdict, worst_field
 
 
 class Line:
@@ -50,8 +50,8 @@ def test_comparing_evaluates_both_at_the_points() -> None:
     [
         (4e-4, 5e-4, "trusted"),
         (0.0, 1e-3, "trusted"),
-        (2e-3, 1e-9, "untrusted: the relative L2 error is 2.0e-03, above 1.0e-03"),
-        (6e-4, 6e-4, "untrusted: the relative L2 error is 6.0e-04, above 1.0e-03"),
+        (2e-3, 1e-9, "untrusted: the error is 2.0e-03 of the variation of the solution, above 1.0e-03"),
+        (6e-4, 6e-4, "untrusted: the error is 6.0e-04 of the variation of the solution, above 1.0e-03"),
         (1e-9, 2e-3, "untrusted: the reference's own error is 2.0e-03, above 1.0e-03"),
         (np.nan, 1e-9, "untrusted: the solution is not finite"),
         (np.inf, 1e-9, "untrusted: the solution is not finite"),
@@ -65,3 +65,16 @@ def test_an_answer_is_trusted_only_within_the_tolerance(relative, of_reference, 
 
 def test_a_reference_of_unknown_error_is_no_reference() -> None:
     assert verdict(1e-9, np.nan, 1e-3).startswith("untrusted")
+
+
+def test_the_verdict_looks_at_the_worst_field_without_its_mean() -> None:
+    """An error of 1 K is all of a temperature that varies by 1 K about 300 K, and a large field hides no small one."""
+    wave = np.sin(np.linspace(0, 2 * np.pi, 1001))
+    kelvin = np.stack([300 + wave], 1)
+    error, larger = worst_field(np.full_like(kelvin, 300.0), kelvin)
+    assert error == pytest.approx(1.0, rel=1e-3)
+    assert larger == pytest.approx(300 / np.sqrt(0.5), rel=1e-3)
+    two = np.stack([1e4 * wave, wave], 1)
+    assert worst_field(two * [1.0, 1.5], two)[0] == pytest.approx(0.5)
+    constant = np.full((5, 1), 7.0)
+    assert worst_field(constant * 1.01, constant) == (pytest.approx(0.01), 1.0)

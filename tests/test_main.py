@@ -16,7 +16,6 @@ from pinnkit import load
 from pinnkit.errors import CheckpointUnusable, Diverged, Interrupted, Preempted
 
 
-
 def status(folder: Path) -> dict[str, object]:
     return json.loads((folder / "status.json").read_text())
 

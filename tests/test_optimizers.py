@@ -353,10 +353,15 @@ def test_every_accepted_lbfgs_step_satisfies_the_wolfe_conditions() -> None:
 def test_a_schedule_runs_its_stages_in_turn() -> None:
     objective = rosenbrock()
     schedule = Schedule(((Adam(0.02), 3), (LevenbergMarquardt(), 2)))
-    theta, _, infos = run(schedule, objective, 10)
-    assert [info.stop for info in infos] == [None] * 4 + ["all stages of the schedule are done"]
+    theta, state, infos = run(schedule, objective, 5)
+    assert state["stage"] == 1 and state["steps"] == 2 and not any(info.stop for info in infos)
     objective.start, _, _ = run(Adam(0.02), objective, 3)
     assert torch.equal(theta, run(LevenbergMarquardt(), objective, 2)[0])
+
+
+def test_the_last_stage_runs_until_it_stops_by_itself() -> None:
+    _, _, infos = run(Schedule(((Adam(0.02), 3), (LevenbergMarquardt(), 2))), rosenbrock(), 100)
+    assert len(infos) > 5 and infos[-1].stop.startswith("converged") and infos[-1].loss < 1e-20
 
 
 def test_a_schedule_goes_on_when_a_stage_stops_by_itself() -> None:

@@ -46,7 +46,7 @@ def environment(problem: Problem, points: Collocation, fields) -> dict:
 
 
 def residuals_at_exact(problem: Problem, n: int = 60) -> dict[str, torch.Tensor]:
-    drawn = collocate(problem, "uniform", Amounts(n, n, 0, 0), seed=1)
+    drawn = collocate(problem, "uniform", Amounts(n, n, 0), seed=1)
     return {name: problem.residual(name, environment(problem, c, problem.exact)).detach() for name, c in drawn.items()}
 
 

@@ -8,9 +8,21 @@ from runs import SMALL
 from torch import exp, sin
 
 from pinnkit import (
-    Interval, Problem, Rectangle, catalogue, derivative, diffusion, dirichlet, initial, laplacian, neumann, pde,
-    periodic, robin, solve,
-)  # fmt: skip
+    Interval,
+    Problem,
+    Rectangle,
+    catalogue,
+    derivative,
+    diffusion,
+    dirichlet,
+    initial,
+    laplacian,
+    neumann,
+    pde,
+    periodic,
+    robin,
+    solve,
+)
 
 # relative L2 error with everything at its default and seed 0; the last column: too slow for every day
 BARS = [

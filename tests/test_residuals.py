@@ -222,6 +222,15 @@ def test_rescaling_takes_mean_and_size_of_the_solution() -> None:
     assert_close(trial(randn(5, 2)).detach(), trial.offset.expand(5, 1))
 
 
+def test_rescaling_keeps_the_conditions_normalised() -> None:
+    residuals = normalised(poisson())
+    residuals.rescale_output()
+    assert abs(float(residuals.trial.amplitude) - 1) > 0.1
+    scales = {name: float(scale) for name, scale in residuals.scales.items()}
+    residuals.normalise()
+    assert {name: float(scale) for name, scale in residuals.scales.items()} == pytest.approx(scales, rel=1e-10)
+
+
 def test_rescaling_leaves_a_vanishing_solution_alone() -> None:
     zero = Problem(Rectangle(), {"heat": pde(lambda u, x, y: -div(grad(u, x, y), x, y)), "wall": dirichlet("boundary")})
     residuals = normalised(zero)

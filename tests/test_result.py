@@ -216,7 +216,8 @@ def test_a_tolerance_is_missed_unless_shown_to_be_reached(run, asked, reached, v
     result, _ = run
     metrics = {**result.metrics, "relative_l2": reached, "verdict": verdict}
     settings = replace(result.settings, tolerance=asked)
-    assert replace(result, solution=replace(result.solution, metrics=metrics, settings=settings)).missed_tolerance is missed
+    solution = replace(result.solution, metrics=metrics, settings=settings)
+    assert replace(result, solution=solution).missed_tolerance is missed
 
 
 def test_figures_are_drawn_on_demand(run, tmp_path):
@@ -227,7 +228,8 @@ def test_a_solution_in_time_is_a_function_of_space_and_time():
     def heat(u, x, t):
         return grad(u, t)[0] - laplacian(u, x)
 
-    problem = Problem(Interval(0, 1) * (0, 1), {"heat": pde(heat), "start": initial(1.0), "ends": dirichlet("boundary", 1.0)})
+    conditions = {"heat": pde(heat), "start": initial(1.0), "ends": dirichlet("boundary", 1.0)}
+    problem = Problem(Interval(0, 1) * (0, 1), conditions)
     result = solve(problem, reference={"kind": "none"}, **{**SMALL, "network": {"layers": [10], "corners": False}})
     assert result.predict([[0.3, 0.7]]) == pytest.approx(np.ones((1, 1)), abs=1e-6)
     with pytest.raises(BadInput, match="columns x, t"):

@@ -91,7 +91,8 @@ def test_history_has_its_columns(run):
     terms = [f"{kind}/{name}" for kind in ("loss", "weight") for name in ("heat", "wall", "sensors")]
     assert set(rows[0]) == {"step", "seconds", "loss", "relative_l2", *terms}
     assert [int(row["step"]) for row in rows if row["step"] != "0"] == list(range(1, 13))
-    assert [int(row["step"]) for row in rows if row["relative_l2"]] == [1, 5, 10, 12]
+    evaluated = [int(row["step"]) for row in rows if row["relative_l2"]]
+    assert 1 in evaluated and [step for step in evaluated if step >= 5] == [5, 10, 12]
     assert all(float(row["loss"]) > 0 for row in rows)
 
 

@@ -30,7 +30,7 @@ class LeastSquares(Optimizer):
 
     def step(self, residuals: LeastSquaresObjective, theta: Tensor, state: State) -> tuple[Tensor, State, Info]:
         r, matrix = residuals.linear_jacobian(theta)
-        if not bool(torch.isfinite(matrix).all()):
+        if not _finite(r, matrix):
             return theta, state, Info(math.inf)
         change = -minimum_norm(matrix, r, self.cutoff)
         direction = torch.zeros_like(theta)
@@ -47,6 +47,10 @@ class LeastSquares(Optimizer):
                 solved = affine or loss > (1 - self.gain) * before
                 return trial, state, Info(loss, "head solved" if solved else None)
         return theta, state, Info(before, "head solved")
+
+
+def _finite(*tensors: Tensor) -> bool:
+    return all(bool(torch.isfinite(t).all()) for t in tensors)
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ class LevenbergMarquardt(Optimizer):
 
     def step(self, residuals: LeastSquaresObjective, theta: Tensor, state: State) -> tuple[Tensor, State, Info]:
         r, matrix = residuals.jacobian(theta)
-        if not bool(torch.isfinite(matrix).all()):
+        if not _finite(r, matrix):
             return theta, state, Info(math.inf)
         before, damping = loss_of(r), state["damping"]
         scale = torch.maximum(state["scale"], matrix.norm(dim=0))

@@ -96,14 +96,16 @@ def default_cache() -> Path:
 
 
 def _solve(problem: Problem, space: Planar, tolerance: float) -> Any:
-    from pinnkit.reference import finite_elements as fem  # scikit-fem takes half a second to import
+    from pinnkit.reference.steady import solve_steady  # scikit-fem takes half a second to import
+    from pinnkit.reference.transient import solve_transient
+    from pinnkit.reference.weak_form import BoundaryValueProblem
 
     log.info("solving the finite-element reference to %.0e", tolerance)
     forms = _Forms(problem)
     if isinstance(problem.domain, SpaceTime):
-        form = fem.BoundaryValueProblem(forms.interior, forms.boundary, lambda points: initial_values(problem, points))
-        return fem.solve_transient(space, form, problem.domain.time, tolerance)
-    return fem.solve_steady(space, fem.BoundaryValueProblem(forms.interior, forms.boundary), tolerance)
+        form = BoundaryValueProblem(forms.interior, forms.boundary, lambda points: initial_values(problem, points))
+        return solve_transient(space, form, problem.domain.time, tolerance)
+    return solve_steady(space, BoundaryValueProblem(forms.interior, forms.boundary), tolerance)
 
 
 class _Forms:
@@ -154,9 +156,10 @@ def _kept(cache: Path | None, key: str, problem: Problem, solve: Callable[[], An
     """The cached solution under the key, or a new one, which is then cached."""
     if cache is None:
         return solve()
-    from pinnkit.reference import finite_elements as fem
+    from pinnkit.reference.steady import FiniteElementSolution
+    from pinnkit.reference.transient import TransientSolution
 
-    kind = fem.TransientSolution if problem.transient else fem.FiniteElementSolution
+    kind = TransientSolution if problem.transient else FiniteElementSolution
     path = cache / "references" / f"{key}.npz"
     with suppress(Exception), path.open("rb") as file, np.load(file) as arrays:  # a damaged archive can raise anything
         return kind.from_arrays(arrays)

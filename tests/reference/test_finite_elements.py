@@ -7,22 +7,13 @@ import pytest
 import shapely
 
 from pinnkit.errors import BadInput
-from pinnkit.reference.finite_elements import (
-    ESDIRK4,
-    BoundaryCoefficients,
-    BoundaryValueProblem,
-    Coefficients,
-    Evolution,
-    FiniteElementSolution,
-    Space,
-    TransientSolution,
-    _solve,
-    assemble,
-    dirichlet_values,
-    solve_steady,
-    solve_transient,
-)
+from pinnkit.forms import BoundaryCoefficients, Coefficients
+from pinnkit.reference.elements import Space
+from pinnkit.reference.evolution import ESDIRK4, Evolution
 from pinnkit.reference.mesh import triangulate
+from pinnkit.reference.steady import FiniteElementSolution, solve_steady
+from pinnkit.reference.transient import TransientSolution, solve_transient
+from pinnkit.reference.weak_form import BoundaryValueProblem, assemble, dirichlet_values, solve_system
 
 
 @dataclass(frozen=True)
@@ -185,7 +176,7 @@ def test_uniform_refinement_converges_with_order_five():
     for _ in range(3):
         space = Space(domain, mesh)
         system = assemble(space, problem, problem.interior(space.points, 0.0), 0.0)
-        u = _solve(system, dirichlet_values(space, problem, 0.0))
+        u = solve_system(system, dirichlet_values(space, problem, 0.0))
         gap = space.values(u).ravel() - exact(space.points)
         errors.append(space.norm(gap.reshape(space.weights.shape)))
         mesh = mesh.refined()
