@@ -13,8 +13,10 @@ One sign convention holds for fluxes: **outward**. The heat that leaves the doma
 
 import inspect
 import math
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,13 +42,25 @@ def call_by_name(function: Callable[..., Any], environment: Environment, owner: 
     """
     parameters = inspect.signature(function).parameters.values()
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
-        return function(**environment)
+        return _blaming(function, environment, owner)
     required = [p.name for p in parameters if p.default is p.empty]
     missing = [name for name in required if name not in environment]
     if missing:
         known = ", ".join(environment)
         raise BadInput(owner, f"it asks for {missing[0]!r}, which does not exist here", f"names to use are {known}")
-    return function(**{p.name: environment[p.name] for p in parameters if p.name in environment})
+    return _blaming(function, {p.name: environment[p.name] for p in parameters if p.name in environment}, owner)
+
+
+def _blaming(function: Callable[..., Any], arguments: Environment, owner: str) -> Any:
+    """Call a function of the problem; its mistakes are the problem's, and are named with their line."""
+    try:
+        return function(**arguments)
+    except (ArithmeticError, AttributeError, LookupError, NameError, RuntimeError, TypeError, ValueError) as error:
+        code = function.__code__ if inspect.isfunction(function) else None
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [f"{Path(f.filename).name}:{f.lineno}: " for f in frames if code and f.filename == code.co_filename]
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise BadInput(owner, f"{lines[-1] if lines else ''}{reason}", "correct the problem") from error
 
 
 def evaluate(value: Value, environment: Environment, owner: str) -> Any:

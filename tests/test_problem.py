@@ -213,3 +213,19 @@ def test_residuals_are_rows_of_numbers_per_point(name: str) -> None:
     expected = {"div_curl": 2, "seam": 2}
     sizes = [expected.get(b.name, 1) * b.n for b in residuals.blocks]
     assert residuals(residuals.theta).shape == (sum(sizes),)
+
+
+@pytest.mark.parametrize(
+    ("mistake", "words"),
+    [
+        (lambda u, x, y: u - z, "NameError"),  # type: ignore[name-defined]  # noqa: F821
+        (lambda u, x, y: u - np.sin(x), "RuntimeError"),
+        (lambda u, x, y: u - x.nosuch, "AttributeError"),
+    ],
+)
+def test_a_mistake_in_a_residual_is_named_with_its_line(mistake, words) -> None:
+    """It is the user's, and no bug of ours."""
+    x, y = (torch.linspace(0.1, 0.9, 5, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    problem = Problem(Rectangle(), {"heat": pde(mistake), "wall": dirichlet("boundary")})
+    with pytest.raises(BadInput, match=rf"^condition 'heat': test_problem\.py:\d+: {words}"):
+        problem.residual("heat", problem.environment((x, y), {"u": x * y}))

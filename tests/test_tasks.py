@@ -10,7 +10,7 @@ import pytest
 import torch
 from runs import FILES, REACTION, SMALL, grid, left_in
 
-from pinnkit import Problem, catalogue, solve
+from pinnkit import Problem, Rectangle, Unknown, catalogue, dirichlet, laplacian, measured, pde, solve
 from pinnkit.errors import BadInput
 from pinnkit.evaluation import relative_l2
 from pinnkit.result import Result
@@ -66,7 +66,8 @@ def test_a_run_leaves_exactly_these_files(run):
 
 def test_metrics_have_the_documented_keys_and_types(run):
     metrics = json.loads((run[1] / "metrics.json").read_text())
-    assert conforms(metrics, METRICS | {"unknowns": {"k": {"value": NUMBER, "true": NUMBER}}})
+    unknowns = {"k": {"value": NUMBER, "true": NUMBER, "relative_deviation": NUMBER}}
+    assert conforms(metrics, METRICS | {"unknowns": unknowns})
     assert metrics == run[0].metrics
     told = ("schema", "problem", "task", "optimizer", "seed", "device", "dtype")
     assert [metrics[key] for key in told] == [1, "inverse_heat", "solve", "gauss_newton", 0, "cpu", "float64"]
@@ -208,7 +209,7 @@ def test_fourier_features_at_their_defaults():
 def test_an_accuracy_asked_for_decides_the_verdict(tolerance, missed):
     result = solve("poisson_square", tolerance=tolerance, **SMALL)
     assert result.missed_tolerance is missed
-    wanted = "untrusted: the relative L2 error is" if missed else "trusted"
+    wanted = "untrusted: the error is" if missed else "trusted"
     assert result.metrics["verdict"].startswith(wanted)
 
 
@@ -252,3 +253,29 @@ def test_solving_leaves_the_state_of_the_process_alone(optimizer):
     solve("heat_lshape", optimizer=optimizer, training={"max_steps": 3}, dtype="float32", seed=5, **SMALL)
     assert state() == before
     assert torch.is_grad_enabled()
+
+
+def test_data_that_do_not_determine_an_unknown_are_not_trusted():
+    """u = xy solves ∇·(k∇u) = 0 for every k."""
+    points = np.random.default_rng(0).random((20, 2))
+    problem = Problem(
+        Rectangle(),
+        {
+            "heat": pde(lambda u, x, y, k: -k * laplacian(u, x, y)),
+            "wall": dirichlet("boundary", lambda x, y: x * y),
+            "sensors": measured(points, points.prod(1)),
+        },
+        unknowns={"k": Unknown(7.0, positive=True)},
+        exact=lambda x, y: x * y,
+    )
+    metrics = solve(problem, network={"layers": [100]}).metrics
+    assert metrics["relative_l2"] < 1e-3
+    assert metrics["verdict"] == "untrusted: the data do not determine k"
+
+
+def test_the_deviation_of_an_unknown_is_of_the_size_of_its_error():
+    """Over several draws of 1 % noise the conductivity is off by about as much as is told."""
+    runs = [solve("inverse_heat", problem={"noise_seed": seed}, **SMALL).metrics["unknowns"]["k"] for seed in range(6)]
+    off = np.sqrt(np.mean([(run["value"] / run["true"] - 1) ** 2 for run in runs]))
+    told = np.mean([run["relative_deviation"] for run in runs])
+    assert 0.1 * off < told < 10 * off

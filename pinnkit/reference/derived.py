@@ -190,6 +190,8 @@ def _coefficient_samples(problem: Problem) -> Iterator[Array]:
     rng = np.random.default_rng(0)
     inside = problem.domain.sample(256, "uniform", rng)
     found = interior_coefficients(problem, inside)
+    if not (np.linalg.eigvalsh(found.diffusion) > 0).all():
+        raise NotSecondOrder("the equation is not elliptic in space")
     yield from found
     for piece in problem.domain.resolve("boundary"):
         name = condition_on(problem, piece)
