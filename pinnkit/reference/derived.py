@@ -179,7 +179,7 @@ def _write(path: Path, arrays: dict[str, Array]) -> None:
 
 
 def _fingerprint(problem: Problem, space: Planar, tolerance: float) -> str:
-    """A hash of everything the reference depends on, coefficients by their values at a few hundred points."""
+    """A hash of everything the reference depends on, coefficients by their values at thousands of points."""
     digest = hashlib.sha256(f"{CACHE_VERSION} {tolerance} {problem.domain.bounds.tolist()}".encode())
     for array in (*space.rings, *_coefficient_samples(problem)):
         digest.update(np.ascontiguousarray(array).tobytes())
@@ -188,14 +188,14 @@ def _fingerprint(problem: Problem, space: Planar, tolerance: float) -> str:
 
 def _coefficient_samples(problem: Problem) -> Iterator[Array]:
     rng = np.random.default_rng(0)
-    inside = problem.domain.sample(256, "uniform", rng)
+    inside = problem.domain.sample(16384, "uniform", rng)
     found = interior_coefficients(problem, inside)
     if not (np.linalg.eigvalsh(found.diffusion) > 0).all():
         raise NotSecondOrder("the equation is not elliptic in space")
     yield from found
     for piece in problem.domain.resolve("boundary"):
         name = condition_on(problem, piece)
-        sample = problem.domain.sample_boundary(16, piece, "uniform", rng)
+        sample = problem.domain.sample_boundary(1024, piece, "uniform", rng)
         if name is None:
             raise NotSecondOrder(f"there is no condition on {piece}")
         edge = boundary_coefficients(problem, name, sample.points, sample.normals)
