@@ -246,3 +246,15 @@ def test_our_problems_agree_with_their_exact_solutions(name: str) -> None:
     problem = catalogue.load(name).build()
     reference = FiniteElements(problem, 1e-4, None)
     assert relative_error(problem, reference) <= reference.error_estimate
+
+
+def test_a_boundary_value_that_pulses_is_not_taken_for_steady() -> None:
+    """The wall is at 1, but for a pulse to 2 that lasts a twentieth of the time."""
+    conditions = {
+        "heat": pde(lambda u, x, y, t: derivative(u, t) - laplacian(u, x, y)),
+        "wall": dirichlet("boundary", lambda t: 1 + exp(-(((t - 0.55) / 0.02) ** 2))),
+        "start": initial(1.0),
+    }
+    reference = reference_for(Problem(Rectangle() * (0.0, 1.0), conditions), "fem", 5e-2, None)
+    assert reference is not None
+    assert reference.value(np.array([[0.0, 0.5, 0.55]])) == pytest.approx(2.0, abs=0.1)
