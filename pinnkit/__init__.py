@@ -5,7 +5,7 @@ from typing import Any
 
 # where each public name lives; looked up when it is first used, because torch takes seconds to import
 _HOMES = {
-    "pinnkit.geometry": ("Interval", "LShape", "Polygon", "Rectangle", "SpaceTime", "polygon"),
+    "pinnkit.geometry": ("Box", "Interval", "LShape", "Polygon", "Rectangle", "SpaceTime", "polygon"),
     "pinnkit.operators": ("derivative", "diffusion", "div", "dot", "grad", "laplacian", "normal_derivative"),
     "pinnkit.problem": (
         "Condition", "Problem", "Unknown", "dirichlet", "initial", "measured", "neumann", "pde", "periodic", "robin",

@@ -7,23 +7,37 @@ import torch
 from torch import nn
 
 from pinnkit import settings as chosen
+from pinnkit.boundary import exact_boundary
 from pinnkit.collocation import Amounts, collocate
 from pinnkit.corners import corner_functions
 from pinnkit.errors import BadInput
 from pinnkit.geometry import Planar, SpaceTime, neck_warning
-from pinnkit.networks import MLP, FourierMLP
-from pinnkit.optimizers import LBFGS, Adam, LeastSquares, LevenbergMarquardt, Optimizer, Schedule
+from pinnkit.networks import MLP, FeatureMap, FourierMLP
+from pinnkit.optimizers import (
+    LBFGS,
+    SOAP,
+    Adam,
+    LeastSquares,
+    LevenbergMarquardt,
+    MatrixFreeGaussNewton,
+    Optimizer,
+    Schedule,
+    SelfScaledBroyden,
+    Spring,
+)
+from pinnkit.polynomials import ChebyshevProducts, Wide
 from pinnkit.problem import Problem
 from pinnkit.residuals import Collocation, Residuals
 from pinnkit.settings import Settings
 from pinnkit.trial import Trial, TrialShape
+from pinnkit.vanishing import vanishing
 
 log = logging.getLogger(__name__)
 
 HEAD_STEPS = 50  # of Gauss–Newton with frozen features, at most
 SLOPE = 1.5  # of the first layer, per half-width of the domain
 SPREAD = 1.0  # of Fourier features, likewise
-INTERIOR_PER_COLUMN, LEAST_INTERIOR = 5, 2000
+INTERIOR_PER_COLUMN, LEAST_INTERIOR = 3, 2000
 BOUNDARY_PER_EDGE, LEAST_BOUNDARY = 40, 600
 POINTS_PER_CORNER = 24  # along each edge
 
@@ -35,13 +49,16 @@ class Assembly:
     trial: Trial
     residuals: Residuals
     optimizer: Optimizer
-    max_steps: int
+    steps: int  # that the optimizer is given if nobody says
 
 
-def assemble(problem: Problem, settings: Settings, features: nn.Module | None = None) -> Assembly:
+def assemble(
+    problem: Problem, settings: Settings, features: nn.Module | None = None, before: Assembly | None = None
+) -> Assembly:
     """The start of a run: parameters, points and scales depend on the seed alone.
 
-    `features` replaces the network of the settings by any module that maps (n, d) to (n, width).
+    `features` replaces the network of the settings by any module that maps (n, d) to (n, width). The scales are those
+    of `before` where there is such a thing, so that losses can be compared.
     """
     device = chosen.check_device(settings.device, settings.dtype)
     dtype = {"float64": torch.float64, "float32": torch.float32}[settings.dtype]
@@ -49,11 +66,14 @@ def assemble(problem: Problem, settings: Settings, features: nn.Module | None = 
     points = points_for(problem, settings, trial)
     _warn_of_necks(problem, max(len(c.points) for c in points.values()))
     residuals = Residuals(problem, trial, points)
-    residuals.normalise()
-    residuals.rescale_output()
+    if before is None:
+        residuals.normalise()
+        residuals.rescale_output()
+    else:
+        residuals.scale_like(before.residuals)
     start_head(trial, settings)
     optimizer, steps = optimizer_for(settings)
-    return Assembly(trial, residuals, optimizer, settings.training.max_steps or steps)
+    return Assembly(trial, residuals, optimizer, steps)
 
 
 def _warn_of_necks(problem: Problem, n: int) -> None:
@@ -65,18 +85,25 @@ def _warn_of_necks(problem: Problem, n: int) -> None:
 
 def trial_for(problem: Problem, settings: Settings, features: nn.Module | None = None) -> Trial:
     """The trial function of a problem before training, in float64 on the CPU."""
-    enrichment = corner_functions(problem) if settings.network.corners else None
+    singular = corner_functions(problem) if settings.network.corners else None
+    exact = exact_boundary(problem) if settings.network.boundary == "hard" else None
+    enrichment = vanishing(singular, problem, exact) if exact else singular
     shape = TrialShape(
         coordinates=problem.coordinates,
         fields=problem.fields,
         bounds=tuple(map(tuple, problem.domain.bounds.tolist())),
         unknowns={name: unknown.raw() for name, unknown in problem.unknowns.items()},
     )
-    return Trial(features or network(settings, len(problem.coordinates)), shape, enrichment)
+    return Trial(features or network(settings, len(problem.coordinates)), shape, enrichment, exact)
 
 
-def network(settings: Settings, inputs: int) -> nn.Module:
+def network(settings: Settings, inputs: int) -> FeatureMap:
     """The feature map that the settings describe, drawn with their seed."""
+    drawn, polynomials = _layers(settings, inputs), settings.network.polynomials
+    return Wide(drawn, ChebyshevProducts(inputs, polynomials)) if polynomials else drawn
+
+
+def _layers(settings: Settings, inputs: int) -> FeatureMap:
     chosen, generator = settings.network, torch.Generator().manual_seed(settings.seed)
     if chosen.name == "fourier":
         assert chosen.frequencies is not None
@@ -118,7 +145,7 @@ def optimizer_for(settings: Settings) -> tuple[Optimizer, int]:
 def _stages(record: chosen.Optimizer) -> list[tuple[Optimizer, int]]:
     """What follows a solved head, and for how many steps if nobody says."""
     match record:
-        case chosen.LeastSquares():
+        case chosen.LeastSquares() | chosen.Auto():
             return []
         case chosen.GaussNewton():
             return [(LevenbergMarquardt(record.damping, record.acceleration), 200)]
@@ -129,4 +156,13 @@ def _stages(record: chosen.Optimizer) -> list[tuple[Optimizer, int]]:
         case chosen.AdamLBFGS():
             adam = Adam(record.learning_rate, record.half_life)
             return [(adam, record.adam_steps), (LBFGS(record.history), 3000)]
+        case chosen.SSBroyden():
+            return [(SelfScaledBroyden(record.update), 10000)]
+        case chosen.SOAP():
+            return [(SOAP(record.learning_rate, record.half_life, refresh=record.refresh), 5000)]
+        case chosen.MatrixFree():
+            return [(MatrixFreeGaussNewton(record.damping, inner=record.inner), 500)]
+        case chosen.Spring():
+            rates = (record.learning_rate, record.half_life)
+            return [(Spring(*rates, record.damping, record.momentum, record.longest), 1000)]
     raise BadInput("optimizer", f"{record.name} has no implementation", "choose another one")

@@ -14,12 +14,12 @@ The branch cut runs outside the domain, along the middle of the outer angle. Whe
 hole, a notch) z is replaced by z/(1 − z/p) with p on the ray, still outside, and the cut ends at p; seen from the
 corner this is one more perturbation. Holes themselves bring log r and r^(−m) about a point in them (the logarithmic
 conjugation of Axler 1986; Trefethen 2018). All these functions are harmonic: where k is constant they leave the
-equation untouched.
+equation untouched. Where u itself or u_t stands in the equation they are followed by their products with powers of r².
 """
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -30,26 +30,32 @@ from torch import Tensor
 
 from pinnkit.coefficients import NotSecondOrder, boundary_coefficients, condition_on, interior_coefficients
 from pinnkit.geometry import Corner, Planar, SpaceTime
-from pinnkit.networks import faa_di_bruno
+from pinnkit.networks import closure, faa_di_bruno
 from pinnkit.operators import Index
 from pinnkit.problem import Problem
+from pinnkit.taylor import leibniz
 
 MOST_COLUMNS = 240
-HIGHEST_EXPONENT = 6.0  # of unperturbed powers
+HIGHEST_EXPONENT = 12.0  # of unperturbed powers
 HIGHEST_PERTURBED = 4.0
+HIGHEST_REACTING = 8.0  # of terms multiplied by powers of r²
 HIGHEST_LOGARITHM = 3.5
 SMOOTH_ENOUGH = 2.5  # a corner whose lowest singular power is above is left to the features
 POLES = 8  # powers r^(−m) about each hole
 TIME_ORDER = 6  # singular functions of transient problems are multiplied by Chebyshev polynomials of lower degree
 
 
+_LISTS = ("exponents", "logarithms", "functions", "coefficients")  # what is said of each corner
+
+
 @dataclass(frozen=True)
 class Term:
-    """Im (sine) or Re of ζ^logarithms exp(exponent ζ)."""
+    """r^(2 squares) times Im (sine) or Re of ζ^logarithms exp(exponent ζ)."""
 
     exponent: float
     logarithms: int
     sine: bool
+    squares: int = 0
 
 
 @dataclass(frozen=True)
@@ -91,33 +97,55 @@ class CornerFunctions:
         ]
         return cls(singularities, tuple(plain["time"]) if plain["time"] else None)
 
+    def intensities(self, weights: Tensor) -> list[dict[str, Any]]:
+        """Coefficients of a steady field at each corner, from the weights (count,) of the functions.
+
+        Near the vertex it is, up to smooth terms, Σ c r^λ (log r)^p sin(λφ), with the cosine where it says so.
+        """
+        corners: dict[Any, dict[str, Any]] = {}
+        for s, weight in zip(self.singularities, weights.tolist(), strict=True):
+            if s.angle > 0 and not s.term.squares:
+                entry = {"vertex": list(s.vertex), "angle": s.angle} | {key: [] for key in _LISTS}
+                lists = corners.setdefault(s.vertex, entry)
+                values = s.term.exponent, s.term.logarithms, "sin" if s.term.sine else "cos"
+                for key, value in zip(_LISTS, (*values, weight * s.scale**-s.term.exponent), strict=True):
+                    lists[key].append(value)
+        return list(corners.values())
+
     def jets(self, coordinates: Sequence[Tensor], indices: Sequence[Index]) -> Tensor:
         """Partial derivatives (C, n, count) at points with these coordinates, (n,) each.
 
         The functions are analytic in z, so ∂x and ∂y of order m are the m-th derivative times powers of ∂z/∂x and i.
         """
-        x0, y0, c, s, half, scale, inverse_pole, exponent, sine = self._parameters(coordinates[0])
-        turn = torch.complex(c, -s) / scale
-        z = torch.complex(coordinates[0][:, None] - x0, coordinates[1][:, None] - y0) * turn
-        most = max(index.count(0) + index.count(1) for index in indices)
-        derivatives = self._derivatives(z, half, inverse_pole, exponent, most)
-        rows = []
-        for index in indices:
-            along_y, order = index.count(1), index.count(0) + index.count(1)
-            values = derivatives[order] * turn**order * 1j**along_y
-            rows.append(torch.where(sine > 0, values.imag, values.real))
+        in_space = [tuple(i for i in index if i < 2) for index in indices]
+        wanted = closure(in_space)
+        rows = self._in_space(coordinates[0], coordinates[1], wanted)[[wanted.index(index) for index in in_space]]
         if self.time is None:
-            return torch.stack(rows)
+            return rows
         times = [self._chebyshev(coordinates[2], index.count(2)) for index in indices]
         return torch.stack([(row[:, :, None] * t[:, None, :]).flatten(1) for row, t in zip(rows, times, strict=True)])
 
+    def _in_space(self, x: Tensor, y: Tensor, indices: Sequence[Index]) -> Tensor:
+        x0, y0, c, s, half, scale, inverse_pole, exponent, sine, squares = self._parameters(x)
+        turn = torch.complex(c, -s) / scale
+        z = torch.complex(x[:, None] - x0, y[:, None] - y0) * turn
+        derivatives = self._derivatives(z, half, inverse_pole, exponent, max(map(len, indices)))
+        rows = []
+        for index in indices:
+            values = derivatives[len(index)] * turn ** len(index) * 1j ** index.count(1)
+            rows.append(torch.where(sine > 0, values.imag, values.real))
+        jets, square = torch.stack(rows), _square((x[:, None] - x0) / scale, (y[:, None] - y0) / scale, scale, indices)
+        for level in range(int(squares.max())):
+            jets = torch.where(squares > level, leibniz(square, jets, indices), jets)
+        return jets
+
     def _parameters(self, like: Tensor) -> Tensor:
-        """The parameters of all singularities, (9, count)."""
+        """The parameters of all singularities, (10, count)."""
         rows = [
             (
                 *s.vertex,
                 *(math.cos(s.middle), math.sin(s.middle)),
-                *(s.angle / 2, s.scale, 1 / s.pole, s.term.exponent, s.term.sine),
+                *(s.angle / 2, s.scale, 1 / s.pole, s.term.exponent, s.term.sine, s.term.squares),
             )
             for s in self.singularities
         ]
@@ -167,14 +195,25 @@ class CornerFunctions:
         return torch.stack(columns, -1)
 
 
+def _square(x: Tensor, y: Tensor, scale: Tensor, indices: Sequence[Index]) -> Tensor:
+    """Jets (C, n, count) of x² + y², for x and y in units of `scale`."""
+    nothing = torch.zeros_like(x)
+    known = {(): x * x + y * y, (0,): 2 * x / scale, (1,): 2 * y / scale}
+    known[0, 0] = known[1, 1] = nothing + 2 / scale**2
+    return torch.stack([known.get(index, nothing) for index in indices])
+
+
 def is_whole(exponent: float) -> bool:
     return abs(exponent - round(exponent)) < 1e-9
 
 
-def corner_terms(angle: float, fixed_after: bool, fixed_before: bool, perturbed: int = 0) -> list[Term]:
+def corner_terms(
+    angle: float, fixed_after: bool, fixed_before: bool, perturbed: int = 0, reacting: bool = False
+) -> list[Term]:
     """The singular terms of a corner.
 
     `perturbed` is how many logarithms a perturbation adds (1 for Robin conditions), −1 where there is no perturbation.
+    `reacting` says whether u itself or u_t stands in the equation.
     """
     shift = 0.0 if fixed_after == fixed_before else 0.5
     found = [(m - shift) * math.pi / angle for m in range(1, int(HIGHEST_EXPONENT * angle / math.pi + shift) + 1)]
@@ -182,11 +221,17 @@ def corner_terms(angle: float, fixed_after: bool, fixed_before: bool, perturbed:
     terms = [Term(e, 1, fixed_after) for e in found if is_whole(e) and e < HIGHEST_LOGARITHM]
     if powers and powers[0].exponent < SMOOTH_ENOUGH:
         terms += powers
-    if perturbed < 0:
-        return terms
-    above = [t for term in terms for t in _perturbations(term, perturbed)]
-    kept = [t for t in terms if t.exponent < HIGHEST_PERTURBED]
-    return list({_key(t): t for t in [*kept, *above]}.values())
+    if perturbed >= 0:
+        above = [t for term in terms for t in _perturbations(term, perturbed)]
+        kept = [t for t in terms if t.exponent < HIGHEST_PERTURBED]
+        terms = list({_key(t): t for t in [*kept, *above]}.values())
+    return [t for term in terms for t in _with_squares(term)] if reacting else terms
+
+
+def _with_squares(term: Term) -> list[Term]:
+    """The term and its companions r^(2j)· in the expansion of a solution of Δu = c u (Almansi 1899)."""
+    most = int(max(HIGHEST_REACTING - term.exponent, 0.0) / 2)
+    return [replace(term, squares=j) for j in range(most + 1)]
 
 
 def _perturbations(term: Term, more_logarithms: int) -> Iterator[Term]:
@@ -216,8 +261,13 @@ def corner_functions(problem: Problem) -> CornerFunctions | None:
     found += [s for hole in domain.polygon.interiors for s in _of_hole(hole)] if found else []
     time = problem.domain.time if isinstance(problem.domain, SpaceTime) else None
     most = MOST_COLUMNS // (1 if time is None else TIME_ORDER)
-    found = sorted(found, key=lambda s: abs(s.term.exponent) - 0.5 * s.term.logarithms)[:most]
+    found = sorted(found, key=_strength)[:most]
     return CornerFunctions(found, time) if found else None
+
+
+def _strength(s: Singularity) -> float:
+    """Less for stronger singularities."""
+    return abs(s.term.exponent) + 2 * s.term.squares - 0.5 * s.term.logarithms
 
 
 def _space(problem: Problem) -> Any:
@@ -260,8 +310,16 @@ def _terms(problem: Problem, domain: Planar, corner: Corner, cut: bool = False) 
         before, after = (_condition_type(problem, domain, piece) for piece in corner.pieces)
     except NotSecondOrder:
         return []
-    robin = "robin" in (before, after)
-    return corner_terms(corner.angle, after == "dirichlet", before == "dirichlet", 1 if robin else 0 if cut else -1)
+    perturbed = 1 if "robin" in (before, after) else 0 if cut else -1
+    fixed = after == "dirichlet", before == "dirichlet"
+    return corner_terms(corner.angle, *fixed, perturbed, _reacting(problem, corner))
+
+
+def _reacting(problem: Problem, corner: Corner) -> bool:
+    """Whether the equation has a term in u itself or in u_t."""
+    time = problem.domain.bounds.mean(0)[2:]  # none of a steady problem
+    found = interior_coefficients(problem, np.append(corner.vertex, time)[None])
+    return bool(found.reaction.any() or found.capacity.any())
 
 
 def _condition_type(problem: Problem, domain: Planar, piece: str) -> str:

@@ -157,6 +157,11 @@ class FeatureMap(nn.Module):
 
     width: int
 
+    @property
+    def typical(self) -> int:
+        """How many of the first features are of ordinary size, fit to judge by how strongly a head moves a residual."""
+        return self.width
+
     def jets(self, points: Tensor, indices: Sequence[Index]) -> Tensor:
         """Values and partial derivatives, (C, n, width), of the features at jets `points` (C, n, d)."""
         raise NotImplementedError

@@ -33,6 +33,7 @@ Residual = Callable[..., Tensor | tuple[Tensor, ...]]
 Value = float | str | Callable[..., Any]  # a number, the name of an unknown or a datum, or a function asking by name
 
 INTERIOR = "interior"
+EIGENVALUE = "eigenvalue"
 
 
 def call_by_name(function: Callable[..., Any], environment: Environment, owner: str) -> Any:
@@ -181,6 +182,8 @@ def measured(
 ) -> Condition:
     """u = values at measured points (n, d), each row divided by its standard deviation relative to the smallest."""
     points, values = np.atleast_2d(np.asarray(points, float)), np.asarray(values, float).reshape(-1)
+    if not len(values):
+        raise BadInput("measured", "there are no measurements", "give at least one, or leave the condition out")
     if not (np.isfinite(sigma) & (np.asarray(sigma) > 0)).all():
         raise BadInput("sigma", "a standard deviation is not finite and > 0", "leave out sigma to weigh all data alike")
     if np.shape(sigma) not in ((), values.shape):
@@ -227,6 +230,9 @@ class Problem:
 
     `exact` gives the fields from coordinates by name (a tensor, or a tuple in the order of `fields`); `free` names
     pieces of the boundary where the equation itself needs no condition (outflow).
+
+    With `modes`, the problem is homogeneous, and wanted are as many of the smallest numbers `eigenvalue` that admit
+    a solution other than zero, each with its solution; residuals ask for `eigenvalue`.
     """
 
     domain: Domain
@@ -235,8 +241,13 @@ class Problem:
     unknowns: Mapping[str, Unknown] = field(default_factory=dict)
     exact: Callable[..., Any] | None = None
     free: tuple[str, ...] = ()
+    modes: int = 0
     name: str = "problem"
     description: str = ""
+
+    def __post_init__(self) -> None:
+        if self.modes:
+            object.__setattr__(self, "unknowns", {**self.unknowns, EIGENVALUE: Unknown()})
 
     @property
     def coordinates(self) -> tuple[str, ...]:

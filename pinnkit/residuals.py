@@ -22,7 +22,9 @@ from torch import Tensor
 from torch.func import functional_call, vmap
 
 from pinnkit.linear_algebra import minimum_norm
+from pinnkit.networks import FeatureMap
 from pinnkit.operators import Index, Jet
+from pinnkit.optimizers.base import Linearised
 from pinnkit.problem import Environment, Problem
 from pinnkit.trial import Prepared, Trial
 
@@ -132,12 +134,15 @@ class Residuals:
         self.solvable = tuple(name for name in self.shapes if not name.startswith("features."))
         self.redraw(collocation)
         self.scales = {name: torch.ones_like(trial.weight.detach()[0, 0]) for name in collocation}
-        self.weights = {block.name: problem.conditions[block.name].weight for block in self.blocks}
+        self.weights = {name: problem.conditions[name].weight for name in collocation}
 
     def redraw(self, collocation: Mapping[str, Collocation]) -> None:
         """Take other points; the scales stay, so that losses before and after can be compared."""
         self.collocation = dict(collocation)
-        self.blocks = [self._planned(name, points) for name, points in collocation.items()]
+        blocks = [self._planned(name, points) for name, points in collocation.items()]
+        held = self.trial.exact.conditions if self.trial.exact else ()
+        self.blocks = [block for block in blocks if block.name not in held]
+        self.held = [block for block in blocks if block.name in held]  # rows of round-off, which are left out
 
     def _planned(self, name: str, points: Collocation) -> _Block:
         """A block that carries the derivatives its residual needs, found on two of its points."""
@@ -148,10 +153,11 @@ class Residuals:
 
     def normalise(self) -> None:
         """Set the scale of each condition from how strongly the features of the head move it."""
-        theta = self.theta
+        theta, features = self.theta, self.trial.features
+        typical = features.typical if isinstance(features, FeatureMap) else self.trial.width
         for block in self.blocks:
             _, matrix = self._block_jacobian(block, theta, ("weight",))
-            columns = matrix.reshape(len(matrix), len(self.trial.fields), -1)[:, :, : self.trial.width]
+            columns = matrix.reshape(len(matrix), len(self.trial.fields), -1)[:, :, :typical]
             seen = columns[columns != 0] / self._factor(block)
             self.scales[block.name] = seen.square().mean().sqrt() if len(seen) else torch.ones_like(seen.sum())
 
@@ -171,14 +177,25 @@ class Residuals:
             self.assign(theta)
         with torch.no_grad():
             values = torch.cat([trial(block.field.points) for block in self.blocks])
-            offset, amplitude = values.mean(0), values.std(0)
+            offset, amplitude = values.mean(0), self._unknown_part(values).std(0)
             usable = torch.isfinite(amplitude) & (amplitude > 1e-12 * offset.abs())
-            trial.offset.copy_(torch.where(usable, offset, 0.0))
+            trial.offset.copy_(torch.where(usable & (trial.exact is None), offset, 0.0))
             trial.amplitude.copy_(torch.where(usable, amplitude, 1.0))
             trial.weight.zero_()
             trial.bias.zero_()
             for name in self.scales:
                 self.scales[name] = self.scales[name] * trial.amplitude.mean()
+
+    def scale_like(self, other: "Residuals") -> None:
+        """Take the scales, the offset and the amplitude of other residuals of the same problem."""
+        self.scales = dict(other.scales)
+        with torch.no_grad():
+            self.trial.offset.copy_(other.trial.offset)
+            self.trial.amplitude.copy_(other.trial.amplitude)
+
+    def _unknown_part(self, values: Tensor) -> Tensor:
+        """Values (n, fields) at the points of all blocks, less what the trial function holds whatever θ is."""
+        return values - torch.cat([self.trial.known(block.field.points) for block in self.blocks])
 
     @property
     def theta(self) -> Tensor:
@@ -222,6 +239,22 @@ class Residuals:
         """r (rows,) and J = ∂r/∂θ (rows, P)."""
         return self._jacobian(theta, tuple(self.shapes))
 
+    def linearised(self, theta: Tensor) -> Linearised:
+        """r (rows,), v ↦ J v and w ↦ Jᵀ w: one reverse sweep each, through r and through w ↦ Jᵀ w, linear in w."""
+        theta = theta.detach().requires_grad_()
+        parameters = self._split(theta)
+        r = torch.cat([(self._factor(b) * b.residual(parameters)).reshape(-1) for b in self.blocks])
+        seed = torch.zeros_like(r, requires_grad=True)
+        (pulled,) = torch.autograd.grad(r, theta, seed, create_graph=True)
+
+        def jv(v: Tensor) -> Tensor:
+            return torch.autograd.grad(pulled, seed, v, retain_graph=True)[0]
+
+        def jtv(w: Tensor) -> Tensor:
+            return torch.autograd.grad(r, theta, w, retain_graph=True)[0]
+
+        return r.detach(), jv, jtv
+
     def linear_jacobian(self, theta: Tensor) -> tuple[Tensor, Tensor]:
         """r (rows,) and the columns of J at the positions `linear`; the reverse sweep ends at the head."""
         return self._jacobian(theta, self.solvable)
@@ -263,7 +296,8 @@ class Residuals:
         """The loss of each condition."""
         parameters = self._split(theta)
         return {
-            b.name: 0.5 * float((self._factor(b) * b.residual(parameters)).detach().square().sum()) for b in self.blocks
+            b.name: 0.5 * float((self._factor(b) * b.residual(parameters)).detach().square().sum())
+            for b in [*self.blocks, *self.held]
         }
 
 

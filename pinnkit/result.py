@@ -14,13 +14,16 @@ from pinnkit.assembly import network
 from pinnkit.corners import CornerFunctions
 from pinnkit.errors import BadInput, CheckpointUnusable
 from pinnkit.evaluation import Reference
+from pinnkit.lift import Lift
 from pinnkit.problem import INTERIOR, Problem
 from pinnkit.residuals import Collocation, residual_at
 from pinnkit.settings import Settings
-from pinnkit.trial import Trial, TrialShape
+from pinnkit.trial import Enrichment, Trial, TrialShape
+from pinnkit.vanishing import VanishingFunctions
 
 Array = NDArray[np.float64]
 CHUNK = 4000  # points evaluated at a time
+KNOWN = (CornerFunctions, VanishingFunctions)  # enrichments that a checkpoint keeps
 
 
 @dataclass(frozen=True)
@@ -93,8 +96,7 @@ class Result:
     @property
     def missed_tolerance(self) -> bool:
         """Whether an accuracy was asked for and not shown to be reached."""
-        asked, reached = self.settings.tolerance, self.metrics["relative_l2"]
-        return asked is not None and not (reached is not None and self.metrics["verdict"] == "trusted")
+        return self.settings.tolerance is not None and self.metrics["verdict"] != "trusted"
 
     def predict(self, points: ArrayLike) -> Array:
         """The fields, (n, fields), at points (n, d)."""
@@ -122,7 +124,8 @@ def to_plain(solution: Solution) -> dict[str, Any]:
     trial = solution.trial
     return {
         "shape": shape_to_plain(trial.shape),
-        "enrichment": trial.enrichment.to_plain() if isinstance(trial.enrichment, CornerFunctions) else None,
+        "enrichment": trial.enrichment.to_plain() if isinstance(trial.enrichment, KNOWN) else None,
+        "exact": trial.exact.to_plain() if isinstance(trial.exact, Lift) else None,
         "network": {name: value.detach().clone() for name, value in trial.state_dict().items()},
         "settings": solution.settings.to_mapping(),
         "metrics": dict(solution.metrics),
@@ -151,14 +154,21 @@ def from_plain(plain: Mapping[str, Any], features: torch.nn.Module | None = None
             tuple(map(tuple, told["bounds"])),
             told["unknowns"],
         )
-        enrichment = CornerFunctions.from_plain(plain["enrichment"]) if plain["enrichment"] else None
-        trial = Trial(features or network(settings, len(shape.coordinates)), shape, enrichment)
+        exact = Lift.from_plain(plain["exact"]) if plain.get("exact") else None
+        enrichment = _enrichment(plain["enrichment"], exact)
+        trial = Trial(features or network(settings, len(shape.coordinates)), shape, enrichment, exact)
         trial.to(next(iter(plain["network"].values())).dtype).load_state_dict(plain["network"])
     except (BadInput, KeyError, TypeError, RuntimeError) as reason:
         raise CheckpointUnusable(
             f"the checkpoint does not fit together ({str(reason).splitlines()[0]}); start anew"
         ) from None
     return Solution(trial, settings, plain["metrics"], plain["history"])
+
+
+def _enrichment(plain: Any, exact: Lift | None) -> Enrichment | None:
+    if not plain:
+        return None
+    return VanishingFunctions.from_plain(plain, exact) if exact else CornerFunctions.from_plain(plain)
 
 
 def load(path: str | Path, features: torch.nn.Module | None = None) -> Solution:

@@ -66,15 +66,21 @@ def _mapping(value: Any, key: str, known: Iterable[str]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Network(Group):
-    """The feature map. `slope` scales the first layer (None: automatic), `head` starts the linear head."""
+    """The feature map: layers, with Chebyshev polynomials beside them, and a linear head, started by `head`.
+
+    `slope` scales the first layer (None: automatic). `polynomials` is how many there are; None: as many as resolve the
+    solution where the head alone is solved for, none where everything is trained.
+    """
 
     key: ClassVar[str] = "network"
     name: Literal["mlp", "fourier"] = "mlp"
-    layers: tuple[Width, ...] = (400,)
+    layers: tuple[Width, ...] = (100,)
+    polynomials: Annotated[int, Between(0, 8192)] | None = None
     activation: Literal["tanh", "sin", "gelu", "silu", "softplus"] = "tanh"
     slope: Positive | None = None
     frequencies: Width | None = None  # Fourier features, only of the network "fourier"
     corners: bool = True  # add the singular functions of the domain's corners
+    boundary: Literal["soft", "hard"] = "soft"  # Dirichlet data in the residual, or exactly in the trial function
     head: Literal["solved", "random"] = "solved"
 
     def __post_init__(self) -> None:
@@ -157,13 +163,62 @@ class GaussNewton(Optimizer):
 
 
 @dataclass(frozen=True)
+class Auto(Optimizer):
+    """Least squares for the head with features that grow; if that stalls, Gauss–Newton for everything."""
+
+    name: ClassVar[str] = "auto"
+
+
+@dataclass(frozen=True)
 class LeastSquares(Optimizer):
     """The linear head by linear least squares, by Newton steps where the residual is not affine in it."""
 
     name: ClassVar[str] = "least_squares"
 
 
-OPTIMIZERS: dict[str, type[Optimizer]] = {cls.name: cls for cls in (Adam, LBFGS, AdamLBFGS, GaussNewton, LeastSquares)}
+@dataclass(frozen=True)
+class SSBroyden(Optimizer):
+    """Quasi-Newton with a dense inverse Hessian: self-scaled Broyden, or one of its simpler relatives."""
+
+    name: ClassVar[str] = "ssbroyden"
+    update: Literal["ssbroyden", "ssbfgs", "bfgs"] = "ssbroyden"
+
+
+@dataclass(frozen=True)
+class SOAP(Optimizer):
+    """Adam in the eigenbasis of Shampoo's preconditioner, which is renewed every `refresh` steps."""
+
+    name: ClassVar[str] = "soap"
+    learning_rate: Positive = 3e-3
+    half_life: Positive = 2000.0
+    refresh: Count = 2
+
+
+@dataclass(frozen=True)
+class MatrixFree(Optimizer):
+    """Levenberg–Marquardt without a Jacobian: each step by at most `inner` iterations of conjugate gradients."""
+
+    name: ClassVar[str] = "matrix_free"
+    damping: Positive = 1e-3
+    inner: Count = 100
+
+
+@dataclass(frozen=True)
+class Spring(Optimizer):
+    """Natural-gradient steps for points drawn anew (sampling.resample=1), with `momentum` of the former one."""
+
+    name: ClassVar[str] = "spring"
+    learning_rate: Positive = 1.0
+    half_life: Positive = 100.0
+    damping: Positive = 1e-8
+    momentum: Annotated[float, Between(0, 1)] = 0.6
+    longest: Positive = 1.0
+
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    cls.name: cls
+    for cls in (Adam, LBFGS, AdamLBFGS, GaussNewton, SSBroyden, SOAP, MatrixFree, Spring, LeastSquares, Auto)
+}
 
 
 @dataclass(frozen=True)
@@ -191,7 +246,7 @@ class Reference(Group):
     """What the answer is compared with, and the relative error wanted of that itself."""
 
     key: ClassVar[str] = "reference"
-    kind: Literal["auto", "exact", "fem", "none"] = "auto"
+    kind: Literal["auto", "exact", "spectral", "fem", "none"] = "auto"
     tolerance: Positive | None = None  # automatic: 1e-6, transient 1e-5
     cache: bool = True
 
@@ -230,7 +285,7 @@ class Settings:
     task: Literal["solve"] = "solve"
     network: Network = field(default_factory=Network)
     sampling: Sampling = field(default_factory=Sampling)
-    optimizer: Optimizer = field(default_factory=LeastSquares)
+    optimizer: Optimizer = field(default_factory=Auto)
     training: Training = field(default_factory=Training)
     evaluation: Evaluation = field(default_factory=Evaluation)
     reference: Reference = field(default_factory=Reference)
@@ -278,7 +333,7 @@ def _listlike(value: Any) -> Any:
 
 def _optimizer(mapping: Any) -> Optimizer:
     values = _mapping(mapping, "optimizer", ["optimizer.name"])
-    name = values.pop("name", LeastSquares.name)
+    name = values.pop("name", Auto.name)
     return OPTIMIZERS[convert(Literal[*OPTIMIZERS], name, "optimizer.name")].from_mapping(values)
 
 

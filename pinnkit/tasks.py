@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from pinnkit import catalogue, checkpoint
+from pinnkit import catalogue, checkpoint, growth, modes
 from pinnkit.assembly import assemble
+from pinnkit.corners import CornerFunctions
 from pinnkit.errors import BadInput, CheckpointUnusable, OutputFailed, PinnkitError
 from pinnkit.evaluation import Array, Reference, errors, relative_l2, verdict, worst_field
 from pinnkit.files import write_atomically
 from pinnkit.problem import Problem
 from pinnkit.reference.derived import default_cache, reference_for
 from pinnkit.result import Result, Solution, predict, shape_to_plain, to_plain
-from pinnkit.settings import LBFGS, AdamLBFGS, Settings, check_device
+from pinnkit.settings import LBFGS, AdamLBFGS, Settings, SSBroyden, check_device
 from pinnkit.signals import catching
 from pinnkit.training import Training
 from pinnkit.wellposed import check
@@ -89,10 +91,10 @@ def _settings(problem: Problem | str, settings: Mapping[str, Any]) -> Settings:
 def _check(problem: Problem, settings: Settings) -> None:
     check(problem)
     check_device(settings.device, settings.dtype)
-    if settings.sampling.resample and isinstance(settings.optimizer, LBFGS | AdamLBFGS):
+    if settings.sampling.resample and isinstance(settings.optimizer, LBFGS | AdamLBFGS | SSBroyden):
         raise BadInput(
             "sampling.resample",
-            "L-BFGS needs points that stay",
+            "quasi-Newton methods need points that stay",
             "write sampling.resample=0, or optimizer=adam",
         )
     if settings.reference.kind == "exact" and problem.exact is None:
@@ -108,10 +110,7 @@ def _solve(
     try:
         reference = _reference(problem, settings)
         began = time.perf_counter()
-        training = Training.start(problem, settings, assemble(problem, settings, features))
-        if kept is not None:
-            _restore(training, kept)
-        _train(training, reference, folder, visible)
+        training = _trained(problem, settings, features, kept, reference, folder, visible)
         seconds = {"train": time.perf_counter() - began, "reference": reference.seconds if reference else 0.0}
         result = _result(training, reference, {**seconds, "total": time.perf_counter() - start})
         if folder is not None:
@@ -122,6 +121,31 @@ def _solve(
             _status(folder, status, str(error))
         raise
     return result
+
+
+def _trained(
+    problem: Problem, settings: Settings, features: nn.Module | None, kept: Mapping[str, Any] | None,
+    reference: Reference | None, folder: Path | None, visible: bool,
+) -> Training:  # fmt: skip
+    """Train from the start, or from a checkpoint, whose settings hold what had been chosen automatically."""
+
+    if problem.modes:
+        return modes.train(problem, settings, lambda training: _keep(training, _solution(training, {}), folder))
+
+    def run(chosen: Settings, before: Training | None) -> Training:
+        assembly = assemble(problem, chosen, features, before.assembly if before else None)
+        training = Training.start(problem, chosen, assembly, before)
+        if kept is not None:
+            _restore(training, kept)
+        _train(training, reference, folder, visible)
+        return training
+
+    if kept is not None:
+        then = Settings.from_mapping(kept["solution"]["settings"])
+        return run(replace(settings, network=then.network, optimizer=then.optimizer), None)
+    if features is not None:
+        settings = replace(settings, network=replace(settings.network, polynomials=0))
+    return growth.train(problem, settings, run)
 
 
 def _restore(training: Training, kept: Mapping[str, Any]) -> None:
@@ -138,6 +162,8 @@ def _restore(training: Training, kept: Mapping[str, Any]) -> None:
 
 def _reference(problem: Problem, settings: Settings) -> Reference | None:
     wanted = settings.reference
+    if problem.modes:
+        return None
     tolerance = wanted.tolerance or (1e-5 if problem.transient else 1e-6)
     return reference_for(problem, wanted.kind, tolerance, default_cache() if wanted.cache else None)
 
@@ -153,8 +179,7 @@ def _train(training: Training, reference: Reference | None, folder: Path | None,
         return None if truth is None else relative_l2(predict(trial, points), truth)
 
     def keep() -> None:
-        if folder is not None:
-            _keep(training, _solution(training, {}), folder)
+        _keep(training, _solution(training, {}), folder)
 
     with catching() as stop:
         training.run(error, keep, stop.asked, visible)
@@ -180,7 +205,13 @@ def _result(training: Training, reference: Reference | None, seconds: dict[str, 
         found, truth = predict(trial, points), reference.value(points)
     metrics = _metrics(training, reference, seconds, found, truth)
     metrics["verdict"] = _verdict(training, reference, found, truth)
-    if problem.unknowns:
+    if isinstance(trial.enrichment, CornerFunctions) and not problem.transient:
+        weights = trial.weight.detach()[0, trial.width :] * trial.amplitude[0]
+        metrics["corners"] = trial.enrichment.intensities(weights)
+    if training.findings:
+        metrics |= training.findings
+        metrics["verdict"] = _verdict_of_eigenvalues(training)
+    elif problem.unknowns:
         metrics["unknowns"] = _unknowns(training)
         for name, entry in metrics["unknowns"].items():
             deviation = entry["relative_deviation"]
@@ -195,6 +226,13 @@ def _verdict(training: Training, reference: Reference | None, found: Array | Non
         return verdict(None, None, tolerance)
     error, larger = worst_field(found, truth)
     return verdict(error, larger * reference.error_estimate, tolerance)
+
+
+def _verdict_of_eigenvalues(training: Training) -> str:
+    tolerance, worst = training.settings.tolerance or TRUSTED, max(training.findings["eigenvalue_errors"])
+    if worst <= tolerance:
+        return "trusted"
+    return f"untrusted: an eigenvalue changes by {worst:.1e} between two numbers of features, above {tolerance:.1e}"
 
 
 def _metrics(
@@ -254,6 +292,8 @@ def summary(result: Result) -> str:
         kind, own = m["reference"]["kind"], m["reference"]["error_estimate"]
         lines.append(f"  relative L2 error  {m['relative_l2']:.2e}   (reference: {kind}, its own error {own:.1e})")
         lines.append(f"  largest error      {m['max_error']:.2e}")
+    for i, value in enumerate(m.get("eigenvalues", [])):
+        lines.append(f"  eigenvalue {i + 1:<7} {value:.14g} ± {m['eigenvalue_errors'][i] * abs(value):.1e}")
     for name, entry in m.get("unknowns", {}).items():
         true = "" if entry["true"] is None else f"   (true: {entry['true']:.6g})"
         deviation = math.inf if entry["relative_deviation"] is None else entry["relative_deviation"]
@@ -298,7 +338,9 @@ def _csv(history: Any) -> str:
     return text.getvalue()
 
 
-def _keep(training: Training, solution: Solution, folder: Path) -> None:
+def _keep(training: Training, solution: Solution, folder: Path | None) -> None:
+    if folder is None:
+        return
     content = {"solution": to_plain(solution), "training": training.snapshot()}
     checkpoint.write(folder / "checkpoints" / "last.pt", content)
 
@@ -314,13 +356,24 @@ def _to_resume(settings: Settings, folder: Path | None) -> dict[str, Any] | None
         path = folder
     kept = checkpoint.read(path)
     try:
-        then, now = kept["solution"]["settings"], settings.to_mapping()
+        then, now = kept["solution"]["settings"], _with_choices(settings.to_mapping(), kept["solution"]["settings"])
         differing = [
             key for key in ("problem", "network", "sampling", "optimizer", "seed", "dtype") if then[key] != now[key]
         ]
+        choosing = settings.optimizer.name == "auto" and then["optimizer"]["name"] == "least_squares"
+        unfinished = not kept["solution"]["metrics"]
     except (KeyError, TypeError):
         raise CheckpointUnusable(f"{path}: it is not the checkpoint of a run; give another one") from None
     if differing:
         what = f"it is of another run: {differing[0]} was {then[differing[0]]}"
         raise CheckpointUnusable(f"{path}: {what}; resume with the same settings, or start anew")
-    return kept
+    return None if choosing and unfinished else kept
+
+
+def _with_choices(now: dict[str, Any], then: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings in which what is chosen automatically is as it was chosen then."""
+    if now["network"]["polynomials"] is None:
+        now["network"]["polynomials"] = then["network"]["polynomials"]
+    if now["optimizer"]["name"] == "auto":
+        now["optimizer"] = then["optimizer"]
+    return now

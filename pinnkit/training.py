@@ -14,9 +14,11 @@ from pinnkit.errors import Diverged
 from pinnkit.optimizers.base import loss_of
 from pinnkit.problem import Problem
 from pinnkit.progress import Progress
+from pinnkit.residuals import Residuals
 from pinnkit.settings import Settings
 
 MOST_SECONDS = 120.0
+FRESH = 2**31  # the draw of points on which a solution is judged, never trained on
 FIRST = 10  # steps that are all evaluated, as long as nothing else is asked
 ALL_STEPS = "all steps are done"
 TIME_IS_UP = "the time is up"
@@ -33,18 +35,50 @@ class Training:
     assembly: Assembly
     theta: Tensor
     state: dict[str, Any]
+    first: int = 0
     step: int = 0
     seconds: float = 0.0
     history: History = field(default_factory=list)
     stop_reason: str = ""
+    findings: dict[str, Any] = field(default_factory=dict)  # figures of its own
 
     @classmethod
-    def start(cls, problem: Problem, settings: Settings, assembly: Assembly) -> "Training":
+    def start(
+        cls, problem: Problem, settings: Settings, assembly: Assembly, before: "Training | None" = None
+    ) -> "Training":
+        """A run at its first step, or one that goes on counting where another one of the problem was left."""
         residuals = assembly.residuals
         theta = residuals.theta
         training = cls(problem, settings, assembly, theta, assembly.optimizer.init(residuals, theta))
-        training._record(loss_of(residuals(theta)), lambda: None)
+        if before is None:
+            training._record(loss_of(residuals(theta)), lambda: None)
+        else:
+            training.step, training.seconds, training.history = before.step, before.seconds, list(before.history)
+            training.first = before.step
         return training
+
+    @property
+    def last(self) -> int:
+        """The number of the last step."""
+        return self.settings.training.max_steps or self.first + self.assembly.steps
+
+    def misfit(self) -> float:
+        """‖r‖ on fresh points, relative to ‖r‖ of the first trial function before training.
+
+        Measured data are left out: their noise is not to be resolved.
+        """
+        exact = [name for name, condition in self.problem.conditions.items() if condition.points is None]
+        start = sum(float(self.history[0].get(f"loss/{name}") or 0.0) for name in exact)
+        trial, points = self.assembly.trial, points_for(self.problem, self.settings, self.assembly.trial, FRESH)
+        fresh = Residuals(self.problem, trial, {name: points[name] for name in exact})
+        fresh.scale_like(self.assembly.residuals)
+        return math.sqrt(loss_of(fresh(self.theta)) / start) if start > 0 else 0.0
+
+    @property
+    def stopped_by_limit(self) -> bool:
+        """Whether it ended because it had to: steps or time are used up."""
+        asked = self.settings.training.max_steps is not None
+        return self.stop_reason == TIME_IS_UP or (asked and self.stop_reason == ALL_STEPS)
 
     @property
     def limit(self) -> float:
@@ -63,9 +97,9 @@ class Training:
         `interrupted` says whether to leave after the step in progress. Raises Diverged.
         """
         kept = self.seconds
-        if self.step >= self.assembly.max_steps:
+        if self.step >= self.last:
             self.stop_reason = ALL_STEPS
-        with Progress(self.assembly.max_steps, visible) as progress:
+        with Progress(self.last, visible) as progress:
             while not self.stop_reason and not interrupted():
                 start = time.perf_counter()
                 loss, stop = self._advance()
@@ -77,6 +111,13 @@ class Training:
                     kept = self.seconds
                     keep()
         self.assembly.residuals.assign(self.theta)
+
+    def advance_by(self, seconds: float, stop_reason: str) -> None:
+        """Count a step that was made elsewhere, and stop."""
+        self.step, self.seconds, self.stop_reason = self.step + 1, self.seconds + seconds, stop_reason
+        if self.seconds >= self.limit:
+            self.stop_reason = TIME_IS_UP
+        self._record(loss_of(self.assembly.residuals(self.theta)), lambda: None)
 
     def _advance(self) -> tuple[float, str | None]:
         assembly, every = self.assembly, self.settings.sampling.resample
@@ -95,7 +136,7 @@ class Training:
     def _enough(self, loss: float) -> str | None:
         if math.sqrt(2 * loss) <= self.settings.training.tolerance:
             return BELOW_TOLERANCE
-        if self.step >= self.assembly.max_steps:
+        if self.step >= self.last:
             return ALL_STEPS
         return TIME_IS_UP if self.seconds >= self.limit else None
 
@@ -103,7 +144,7 @@ class Training:
         """One row of history; each condition's loss and the error at first, now and then, and at the end."""
         row: dict[str, float | int | None] = {"step": self.step, "seconds": self.seconds, "loss": loss}
         evaluated, every = None, self.settings.training.evaluate_every
-        if self.stop_reason or self.step <= min(every, FIRST) or self.step % every == 0:
+        if self.stop_reason or self.step <= self.first + min(every, FIRST) or self.step % every == 0:
             residuals = self.assembly.residuals
             residuals.assign(self.theta)
             evaluated = error()
@@ -123,6 +164,7 @@ class Training:
             "theta": self.theta,
             "optimizer": self.state,
             "scales": residuals.scales,
+            "first": self.first,
             "step": self.step,
             "seconds": self.seconds,
             "history": self.history,
@@ -135,7 +177,8 @@ class Training:
         assembly.trial.load_state_dict(network)
         assembly.residuals.scales = _moved(snapshot["scales"], self.theta)
         self.theta, self.state = _moved(snapshot["theta"], self.theta), _moved(snapshot["optimizer"], self.theta)
-        self.step, self.seconds, self.history = snapshot["step"], snapshot["seconds"], snapshot["history"]
+        self.first, self.step = snapshot["first"], snapshot["step"]
+        self.seconds, self.history = snapshot["seconds"], snapshot["history"]
         limits = (ALL_STEPS, TIME_IS_UP, BELOW_TOLERANCE)  # these may be others now
         self.stop_reason = "" if snapshot["stop_reason"] in limits else snapshot["stop_reason"]
         draw = max(self.step - 1, 0) // every if every else 0

@@ -5,6 +5,11 @@
 x̂ maps the bounds of the domain to [−1, 1]ᵈ; offset and amplitude bring the solution to mean 0 and size 1, so that
 neither metres against millimetres nor kelvin against millikelvin changes how training goes. The unknown
 coefficients of an inverse problem belong to θ like every other parameter.
+
+Dirichlet data hold exactly, for every θ, where a lift that agrees with them and a distance that vanishes there are
+given, with an enrichment that vanishes there too:
+
+    u(x; θ) = lift(x) + amplitude · ( distance(x) · ( features(x̂; φ) Wᵀ + b ) + enrichment(x) Cᵀ )
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,6 +21,7 @@ from torch import Tensor, nn
 
 from pinnkit.networks import FeatureMap, closure, linear
 from pinnkit.operators import Index
+from pinnkit.taylor import leibniz
 
 
 class Enrichment(Protocol):
@@ -27,13 +33,25 @@ class Enrichment(Protocol):
         """Partial derivatives (C, n, count) at points with these coordinates, (n,) each; differentiable by them."""
 
 
+class Exact(Protocol):
+    """Dirichlet data that hold exactly."""
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """The names of the conditions that need no residual any more."""
+
+    def jets(self, coordinates: Sequence[Tensor], indices: Sequence[Index]) -> Tensor:
+        """Partial derivatives (C, n, 2) of distance and lift; the values alone are differentiable."""
+
+
 @dataclass(frozen=True)
 class Prepared:
-    """What the trial function needs of fixed points, once: jets of the scaled coordinates and of the enrichment."""
+    """What the trial function needs of fixed points, once: jets of the scaled coordinates and of what is known."""
 
     indices: list[Index]
     points: Tensor  # (C, n, d)
     enrichment: Tensor | None  # (C, n, count)
+    exact: Tensor | None = None  # (C, n, 2)
 
 
 @dataclass(frozen=True)
@@ -57,9 +75,15 @@ class Trial(nn.Module):
     offset: Tensor
     amplitude: Tensor
 
-    def __init__(self, features: nn.Module, shape: TrialShape, enrichment: Enrichment | None = None) -> None:
+    def __init__(
+        self,
+        features: nn.Module,
+        shape: TrialShape,
+        enrichment: Enrichment | None = None,
+        exact: Exact | None = None,
+    ) -> None:
         super().__init__()
-        self.features, self.shape, self.enrichment = features, shape, enrichment
+        self.features, self.shape, self.enrichment, self.exact = features, shape, enrichment, exact
         self.fields = shape.fields
         bounds, m = torch.tensor(shape.bounds, dtype=torch.float64), len(shape.fields)
         self.width = features.width if isinstance(features, FeatureMap) else _ask_width(features, bounds.shape[1])
@@ -87,7 +111,12 @@ class Trial(nn.Module):
             if len(index) == 1:
                 points[row, :, index[0]] = 1 / self.halfwidth[index[0]]
         known = self.enrichment.jets(x.unbind(-1), indices) if self.enrichment else None
-        return Prepared(indices, points, known)
+        return Prepared(indices, points, known, self.exact.jets(x.unbind(-1), indices) if self.exact else None)
+
+    def known(self, x: Tensor) -> Tensor:
+        """What is held of u whatever θ is, (n, fields), at points (n, d): the lift, or nothing."""
+        shape = (len(x), len(self.fields))
+        return self.exact.jets(x.unbind(-1), [()])[0, :, 1:] if self.exact else x.new_zeros(shape)
 
     def forward(self, at: Prepared | Tensor) -> Tensor:
         """Jets (C, n, fields) at prepared points, or values (n, fields) at points (n, d)."""
@@ -96,15 +125,28 @@ class Trial(nn.Module):
     def _jets(self, at: Prepared) -> Tensor:
         assert isinstance(self.features, FeatureMap)
         columns = self.features.jets(at.points, at.indices)
+        if at.exact is not None:
+            return at.exact[..., 1:] + self.amplitude * self._off_the_data(columns, at.enrichment, at.exact, at.indices)
         if at.enrichment is not None:
             columns = torch.cat([columns, at.enrichment], -1)
         out = self.amplitude * linear(columns, self.weight, self.bias)
         return torch.cat([out[:1] + self.offset, out[1:]])
 
+    def _off_the_data(
+        self, columns: Tensor, enrichment: Tensor | None, exact: Tensor, indices: Sequence[Index]
+    ) -> Tensor:
+        """Jets of distance · (features Wᵀ + b) + enrichment Cᵀ."""
+        out = leibniz(exact[..., :1], linear(columns, self.weight[..., : self.width], self.bias), indices)
+        return out if enrichment is None else out + linear(enrichment, self.weight[..., self.width :])
+
     def _values(self, x: Tensor) -> Tensor:
         columns = self.features((x - self.centre) / self.halfwidth)
-        if self.enrichment is not None:
-            columns = torch.cat([columns, self.enrichment.jets(x.unbind(-1), [()])[0]], -1)
+        known = self.enrichment.jets(x.unbind(-1), [()]) if self.enrichment is not None else None
+        if self.exact is not None:
+            exact = self.exact.jets(x.unbind(-1), [()])
+            return exact[0, :, 1:] + self.amplitude * self._off_the_data(columns[None], known, exact, [()])[0]
+        if known is not None:
+            columns = torch.cat([columns, known[0]], -1)
         return self.offset + self.amplitude * (columns @ self.weight.mT + self.bias)
 
 

@@ -13,10 +13,10 @@ PACKAGE = Path(__file__).resolve().parent.parent / "pinnkit"
 
 ROOMS = (
     "errors", "home", "conversion", "settings", "measurements", "progress", "signals",
-    "files", "geometry", "forms", "linear_algebra", "operators", "networks", "trial", "optimizers",
-    "problem", "coefficients", "wellposed", "corners", "residuals", "collocation",
+    "files", "chebyshev", "geometry", "forms", "linear_algebra", "operators", "networks", "polynomials", "taylor", "lift", "trial",
+    "optimizers", "problem", "coefficients", "wellposed", "corners", "boundary", "vanishing", "residuals", "collocation",
     "evaluation", "reference", "catalogue",
-    "checkpoint", "assembly", "training",
+    "checkpoint", "assembly", "training", "growth", "modes",
     "export", "plotting", "report", "result", "tasks",
     "refusal", "composition", "sweep", "__main__",
 )  # fmt: skip

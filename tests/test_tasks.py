@@ -159,7 +159,8 @@ def test_a_problem_of_ones_own_takes_parameters(tmp_path):
     [
         ({"optimiser": "adam"}, "optimiser: there is no such key; did you mean optimizer"),
         ({"optimizer": "sgd"}, "optimizer.name: unknown choice 'sgd'"),
-        ({"optimizer": "lbfgs", "sampling": {"resample": 5}}, "sampling.resample: L-BFGS needs points that stay"),
+        ({"optimizer": "lbfgs", "sampling": {"resample": 5}}, "quasi-Newton methods need points that stay"),
+        ({"optimizer": "ssbroyden", "sampling": {"resample": 5}}, "sampling.resample: "),
         ({"optimizer": "adam_lbfgs", "sampling": {"resample": 5}}, "sampling.resample: "),
         ({"training": {"max_step": 3}}, "did you mean training.max_steps"),
         ({"device": "cuda:99"}, "device: "),

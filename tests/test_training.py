@@ -93,6 +93,10 @@ BARS = {  # steps, and the relative L2 error to be reached from a random head
     "least_squares": (None, 0.1),
     "gauss_newton": (30, 5e-3),
     "lbfgs": (150, 5e-2),
+    "ssbroyden": (150, 2e-2),
+    "soap": (400, 0.5),
+    "matrix_free": (15, 0.1),
+    "spring": (30, 5e-3),
     "adam_lbfgs": (150, 5e-2),
     "adam": (400, 0.7),
 }
@@ -119,7 +123,8 @@ def test_every_optimizer_lowers_loss_and_error(name, head):
 
 @pytest.mark.parametrize(
     ("optimizer", "resample"),
-    [("adam", 0), ("adam", 4), ("lbfgs", 0), (ADAM_LBFGS, 0), ("gauss_newton", 0), ("gauss_newton", 3)],
+    [("adam", 0), ("adam", 4), ("lbfgs", 0), (ADAM_LBFGS, 0), ("gauss_newton", 0), ("gauss_newton", 3),
+     ("ssbroyden", 0), ("soap", 0), ("matrix_free", 0), ("spring", 1)],
     ids=lambda value: str(value["name"] if isinstance(value, dict) else value),
 )
 @pytest.mark.parametrize("part", [8, 12])  # on a redraw and on the end of a stage, and between them

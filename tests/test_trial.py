@@ -7,12 +7,14 @@ import torch
 from helpers import PROBLEMS, Plain, coordinates, generator, randn, trial_of
 from torch.testing import assert_close
 
+from pinnkit.boundary import exact_boundary
 from pinnkit.corners import corner_functions
 from pinnkit.geometry import Interval, Rectangle
 from pinnkit.networks import MLP, FeatureMap
 from pinnkit.operators import derivative
 from pinnkit.problem import Problem, Unknown
 from pinnkit.trial import Trial
+from pinnkit.vanishing import vanishing
 
 
 class Powers(FeatureMap):
@@ -145,3 +147,41 @@ def test_unknown_coefficients_are_parameters() -> None:
     raw = {name: p.item() for name, p in trial.named_parameters() if name.startswith("unknowns.")}
     assert raw == pytest.approx({"unknowns.k": 1.1447298858494002, "unknowns.c": -2.0}, rel=1e-15)
     assert all(p.dtype == torch.float64 for p in trial.parameters())
+
+
+def exact_trial(problem: Problem, features: torch.nn.Module | None = None) -> Trial:
+    exact = exact_boundary(problem)
+    trial = trial_of(problem, features, vanishing(corner_functions(problem), problem, exact))
+    trial.exact = exact
+    return randomised(trial)
+
+
+@pytest.mark.parametrize("plain", [False, True])
+@pytest.mark.parametrize("name", ["variable", "transient", "l_shape", "l_shape_in_time"])
+def test_jets_with_exact_data_are_the_derivatives_of_the_values(name: str, plain: bool) -> None:
+    problem = PROBLEMS[name]()
+    d = len(problem.coordinates)
+    features = MLP(d, (6, 5), "tanh", 1.5, generator())
+    trial, values = exact_trial(problem, features), exact_trial(problem, Plain(features) if plain else features)
+    coords = tuple(torch.tensor(c, requires_grad=True) for c in problem.domain.sample(5).T)
+    indices = [(), (0,), (1,), (0, 0), (0, 1), (1, 1)] + ([(2,), (0, 2)] if d == 3 else [])
+    prepared = trial.prepare(torch.stack(coords, 1).detach(), indices)
+    jets, out = trial(prepared)[..., 0], values(torch.stack(coords, 1))[:, 0]
+    for index in indices:
+        truth = derivative(out, *(coords[i] for i in index))
+        size = float(1 + truth.detach().abs().max())
+        assert_close(jets[prepared.indices.index(index)], truth, rtol=1e-9, atol=1e-9 * size)
+
+
+@pytest.mark.parametrize("name", ["poisson", "variable", "transient", "l_shape", "l_shape_in_time"])
+def test_exact_data_hold_for_random_parameters(name: str) -> None:
+    problem = PROBLEMS[name]()
+    trial = exact_trial(problem)
+    assert trial.exact is not None
+    for condition in trial.exact.conditions:
+        on = problem.domain.sample_boundary(100, problem.conditions[condition].on).points
+        coords = torch.tensor(on).unbind(-1)
+        with torch.no_grad():
+            fields = {"u": trial(torch.tensor(on))[:, 0]}
+        residual = problem.residual(condition, problem.environment(coords, fields))
+        assert residual.abs().max() < 1e-12

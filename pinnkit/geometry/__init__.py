@@ -1,5 +1,6 @@
 """What a domain is: sampling inside and on named boundary pieces, exact normals, corners, set algebra."""
 
+from pinnkit.geometry.box import Box
 from pinnkit.geometry.domain import BoundarySample, Corner, Domain, SpaceTime
 from pinnkit.geometry.interval import Interval
 from pinnkit.geometry.necks import neck_warning
@@ -10,6 +11,7 @@ from pinnkit.geometry.shapes import LShape, Rectangle
 __all__ = [
     "METHODS",
     "BoundarySample",
+    "Box",
     "Corner",
     "Domain",
     "Interval",

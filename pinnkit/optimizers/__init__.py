@@ -4,9 +4,13 @@ from pinnkit.optimizers.base import Info, LeastSquaresObjective, Optimizer, Stat
 from pinnkit.optimizers.first_order import Adam
 from pinnkit.optimizers.gauss_newton import LeastSquares, LevenbergMarquardt
 from pinnkit.optimizers.lbfgs import LBFGS
+from pinnkit.optimizers.matrix_free import MatrixFreeGaussNewton
+from pinnkit.optimizers.quasi_newton import SelfScaledBroyden
 from pinnkit.optimizers.schedule import Schedule
+from pinnkit.optimizers.soap import SOAP
+from pinnkit.optimizers.spring import Spring
 
 __all__ = [
-    "LBFGS", "Adam", "Info", "LeastSquares", "LeastSquaresObjective", "LevenbergMarquardt", "Optimizer", "Schedule",
-    "State",
+    "LBFGS", "SOAP", "Adam", "Info", "LeastSquares", "LeastSquaresObjective", "LevenbergMarquardt",
+    "MatrixFreeGaussNewton", "Optimizer", "Schedule", "SelfScaledBroyden", "Spring", "State",
 ]  # fmt: skip

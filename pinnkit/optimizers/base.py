@@ -8,12 +8,14 @@ bit-exactly. `info.stop` says why no further step makes sense.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from torch import Tensor
+from torch import Size, Tensor
 
 State = dict[str, Any]
+Linearised = tuple[Tensor, Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]
 
 
 class LeastSquaresObjective(Protocol):
@@ -30,6 +32,13 @@ class LeastSquaresObjective(Protocol):
 
     def linear_jacobian(self, theta: Tensor) -> tuple[Tensor, Tensor]:
         """r and the columns of J at the positions `linear`."""
+
+    def linearised(self, theta: Tensor) -> Linearised:
+        """r, v ↦ J v and w ↦ Jᵀ w, without J."""
+
+    @property
+    def shapes(self) -> Mapping[str, Size]:
+        """The parameters by name, in the order in which they stand in θ."""
 
     @property
     def linear(self) -> Tensor:

@@ -22,7 +22,7 @@ class LeastSquares(Optimizer):
     """
 
     cutoff: float = 1e-14
-    affine: float = 1e-6  # relative misfit of r + J_W δ below which the problem counts as linear
+    affine: float = 1e-2  # error of r + J_W δ, relative to the residual reached, that no further step need remove
     gain: float = 1e-6  # relative decrease of the loss below which the fit has converged
 
     def init(self, residuals: LeastSquaresObjective, theta: Tensor) -> State:
@@ -43,7 +43,7 @@ class LeastSquares(Optimizer):
             if loss < before:
                 missed = (reached - r - length * (matrix @ change)).norm()
                 round_off = 10 * torch.finfo(r.dtype).eps * (matrix.abs() @ change.abs()).norm()
-                affine = bool(missed <= self.affine * r.norm() + round_off) and bool((matrix != 0).any(0).all())
+                affine = bool(missed <= self.affine * reached.norm() + round_off) and bool((matrix != 0).any(0).all())
                 solved = affine or loss > (1 - self.gain) * before
                 return trial, state, Info(loss, "head solved" if solved else None)
         return theta, state, Info(before, "head solved")

@@ -1,14 +1,11 @@
-"""References derived from a problem itself: its exact solution, or finite elements that read its residuals."""
+"""References derived from a problem itself: its exact solution, or numerical ones that read its residuals."""
 
-import hashlib
 import logging
 import os
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -27,6 +24,11 @@ from pinnkit.errors import BadInput
 from pinnkit.evaluation import Reference
 from pinnkit.geometry import Planar, SpaceTime
 from pinnkit.problem import Problem
+from pinnkit.reference.kept import fingerprint, kept
+from pinnkit.reference.spectral import Spectral
+
+if TYPE_CHECKING:
+    from pinnkit.reference.solution import Solution
 
 Array = NDArray[np.float64]
 CACHE_VERSION = 2
@@ -60,8 +62,8 @@ class FiniteElements:
         if not isinstance(space, Planar):
             raise NotSecondOrder("finite elements are for planar domains")
         start = time.perf_counter()
-        key = _fingerprint(problem, space, tolerance)
-        self._solution = _kept(cache, key, problem, lambda: _solve(problem, space, tolerance))
+        key = fingerprint(problem, space, f"{CACHE_VERSION} {tolerance}")
+        self._solution = kept(cache, key, _reader(problem), lambda: _solve(problem, space, tolerance))
         self.error_estimate: float = self._solution.error_estimate
         self.dofs: int = self._solution.dofs
         self.seconds = time.perf_counter() - start
@@ -71,9 +73,10 @@ class FiniteElements:
 
 
 def reference_for(problem: Problem, kind: str, tolerance: float, cache: Path | None) -> Reference | None:
-    """The best reference the problem allows: exact if known, else finite elements, else none (logged).
+    """The best reference the problem allows: exact if known, else spectral if to the tolerance, else finite elements,
+    else none (logged).
 
-    `kind` is auto, exact, fem or none. Raises BadInput if the one asked for cannot be had.
+    `kind` is auto, exact, spectral, fem or none. Raises BadInput if the one asked for cannot be had.
     """
     if kind == "none":
         return None
@@ -81,6 +84,30 @@ def reference_for(problem: Problem, kind: str, tolerance: float, cache: Path | N
         return Exact(problem)
     if kind == "exact":
         raise BadInput("reference.kind", "the problem has no exact solution", "use auto, fem or none")
+    if kind in ("auto", "spectral"):
+        spectral = _spectral(problem, kind, cache)
+        if spectral is not None and (kind == "spectral" or _is_enough(spectral, tolerance)):
+            return spectral
+    return _finite_elements(problem, kind, tolerance, cache)
+
+
+def _spectral(problem: Problem, kind: str, cache: Path | None) -> Spectral | None:
+    try:
+        return Spectral(problem, cache)
+    except NotSecondOrder as reason:
+        if kind == "spectral":
+            raise BadInput("reference.kind", f"no spectral reference: {reason}", "use auto, fem or none") from None
+        log.info("no spectral reference: %s", reason)
+        return None
+
+
+def _is_enough(spectral: Spectral, tolerance: float) -> bool:
+    error, enough = spectral.error_estimate, spectral.error_estimate <= tolerance
+    log.info("the spectral reference is %s: its error is below %.1e", "used" if enough else "too coarse", error)
+    return enough
+
+
+def _finite_elements(problem: Problem, kind: str, tolerance: float, cache: Path | None) -> FiniteElements | None:
     try:
         return FiniteElements(problem, tolerance, cache)
     except NotSecondOrder as reason:
@@ -94,6 +121,13 @@ def default_cache() -> Path:
     """Where references are kept: $PINNKIT_CACHE, or pinnkit in the user's cache folder."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(os.environ.get("PINNKIT_CACHE") or Path(base) / "pinnkit")
+
+
+def _reader(problem: Problem) -> "Callable[[Mapping[str, Array]], Solution]":
+    from pinnkit.reference.steady import FiniteElementSolution  # scikit-fem takes half a second to import
+    from pinnkit.reference.transient import TransientSolution
+
+    return (TransientSolution if problem.transient else FiniteElementSolution).from_arrays
 
 
 def _solve(problem: Problem, space: Planar, tolerance: float) -> Any:
@@ -154,55 +188,3 @@ class _Forms:
 
     def _at(self, points: Array, t: float) -> Array:
         return np.column_stack([points, np.full(len(points), t)]) if self.problem.transient else points
-
-
-def _kept(cache: Path | None, key: str, problem: Problem, solve: Callable[[], Any]) -> Any:
-    """The cached solution under the key, or a new one, which is then cached."""
-    if cache is None:
-        return solve()
-    from pinnkit.reference.steady import FiniteElementSolution
-    from pinnkit.reference.transient import TransientSolution
-
-    kind = TransientSolution if problem.transient else FiniteElementSolution
-    path = cache / "references" / f"{key}.npz"
-    with suppress(Exception), path.open("rb") as file, np.load(file) as arrays:  # a damaged archive can raise anything
-        return kind.from_arrays(arrays)
-    solution = solve()
-    try:
-        _write(path, solution.to_arrays())
-    except OSError as reason:
-        log.warning("the reference is not kept for later: %s", reason)
-    return solution
-
-
-def _write(path: Path, arrays: dict[str, Array]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npz", delete=False) as file:
-        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-    os.replace(file.name, path)
-
-
-def _fingerprint(problem: Problem, space: Planar, tolerance: float) -> str:
-    """A hash of everything the reference depends on, coefficients by their values at thousands of points."""
-    digest = hashlib.sha256(f"{CACHE_VERSION} {tolerance} {problem.domain.bounds.tolist()}".encode())
-    for array in (*space.rings, *_coefficient_samples(problem)):
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()[:32]
-
-
-def _coefficient_samples(problem: Problem) -> Iterator[Array]:
-    rng = np.random.default_rng(0)
-    inside = problem.domain.sample(16384, "uniform", rng)
-    found = interior_coefficients(problem, inside)
-    if not (np.linalg.eigvalsh(found.diffusion) > 0).all():
-        raise NotSecondOrder("the equation is not elliptic in space")
-    yield from found
-    for piece in problem.domain.resolve("boundary"):
-        name = condition_on(problem, piece)
-        sample = problem.domain.sample_boundary(1024, piece, "uniform", rng)
-        if name is None:
-            raise NotSecondOrder(f"there is no condition on {piece}")
-        edge = boundary_coefficients(problem, name, sample.points, sample.normals)
-        yield from edge
-    if isinstance(problem.domain, SpaceTime):
-        yield initial_values(problem, problem.domain.space.sample(256, "uniform", rng))

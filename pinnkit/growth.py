@@ -1,0 +1,75 @@
+"""The automatic choice: least squares with features that grow until they resolve the solution, then what is needed.
+
+Polynomials are added to the feature map, twice as many each time, and the head is solved for; the residual on fresh
+points says whether that helped. Where it stays large, no frozen features of this kind will do, and all parameters are
+trained from the best of them by Gauss–Newton.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from pinnkit.problem import Problem
+from pinnkit.settings import Adam, Auto, GaussNewton, LeastSquares, Settings
+from pinnkit.training import BELOW_TOLERANCE, Training
+
+FEW, FEW_ON_A_LINE = 100, 25  # polynomials to begin with
+MOST = 3200
+GAIN = 0.3  # two enlargements together have to lower the misfit below this part of it
+ROUGH = 0.05  # misfit above which the solution is not seen yet, and gains are not asked for
+SLOWER = 8  # how many times longer twice as many features take
+UNRESOLVED = 1e-3  # misfit from which on all parameters are trained
+log = logging.getLogger(__name__)
+
+Run = Callable[[Settings, Training | None], Training]  # trains as told, after another training if there was one
+
+
+def train(problem: Problem, settings: Settings, run: Run) -> Training:
+    """The training that leaves the smallest residual on fresh points, among those that the settings leave open."""
+    chosen = _chosen(settings)
+    best = _grown(problem, chosen, run) if _grows(chosen) else run(chosen, None)
+    if not isinstance(settings.optimizer, Auto) or best.stopped_by_limit or (misfit := best.misfit()) <= UNRESOLVED:
+        return best
+    log.info("frozen features leave a misfit of %.1e: training all parameters by Gauss–Newton", misfit)
+    after = run(replace(best.settings, optimizer=GaussNewton()), best)
+    return after if after.misfit() < misfit else replace(best, history=after.history)
+
+
+def _chosen(settings: Settings) -> Settings:
+    """The settings with an optimizer in the place of "auto"."""
+    if not isinstance(settings.optimizer, Auto):
+        return settings
+    first = Adam() if settings.sampling.resample else LeastSquares()
+    log.info("optimizer: %s%s", first.name, ", because points are drawn anew" if settings.sampling.resample else "")
+    return replace(settings, optimizer=first)
+
+
+def _grows(settings: Settings) -> bool:
+    network = settings.network
+    return isinstance(settings.optimizer, LeastSquares) and network.polynomials is None and network.head == "solved"
+
+
+def _grown(problem: Problem, settings: Settings, run: Run) -> Training:
+    count = FEW_ON_A_LINE if len(problem.coordinates) == 1 else FEW
+    best = latest = None
+    misfits: list[float] = []
+    seconds = 0.0
+    while latest is None or _worthwhile(latest, misfits, count, seconds):
+        start = time.perf_counter()
+        latest = run(replace(settings, network=replace(settings.network, polynomials=count)), latest)
+        misfits.append(latest.misfit())
+        log.info("%d polynomials: misfit %.1e", count, misfits[-1])
+        best = latest if best is None or misfits[-1] <= min(misfits) else best
+        seconds, count = time.perf_counter() - start, 2 * count
+    assert best is not None
+    return replace(best, history=latest.history)
+
+
+def _worthwhile(latest: Training, misfits: list[float], count: int, seconds: float) -> bool:
+    """Whether to go on to `count` polynomials."""
+    if count > MOST or latest.stopped_by_limit or latest.stop_reason == BELOW_TOLERANCE:
+        return False
+    if len(misfits) > 2 and GAIN * misfits[-3] < misfits[-1] < ROUGH:
+        return False
+    return SLOWER * seconds < latest.limit - latest.seconds
