@@ -24,6 +24,7 @@ from pinnkit.optimizers import (
     Schedule,
     SelfScaledBroyden,
     Spring,
+    VariableProjection,
 )
 from pinnkit.polynomials import ChebyshevProducts, Wide
 from pinnkit.problem import Problem
@@ -148,7 +149,8 @@ def _stages(record: chosen.Optimizer) -> list[tuple[Optimizer, int]]:
         case chosen.LeastSquares() | chosen.Auto():
             return []
         case chosen.GaussNewton():
-            return [(LevenbergMarquardt(record.damping, record.acceleration), 200)]
+            method = VariableProjection if record.projection else LevenbergMarquardt
+            return [(method(record.damping, record.acceleration), 1000)]
         case chosen.Adam():
             return [(Adam(record.learning_rate, record.half_life), 5000)]
         case chosen.LBFGS():

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pinnkit.chebyshev import Series, Unresolved, fit
 from pinnkit.coefficients import NotSecondOrder, boundary_coefficients
-from pinnkit.corners import _reach as reach_of
+from pinnkit.corners import reach_of
 from pinnkit.errors import BadInput
 from pinnkit.geometry import Corner, Domain, Interval, Planar, SpaceTime
 from pinnkit.geometry.distance import Edge, Pieces

@@ -283,7 +283,7 @@ def singular_corners(problem: Problem) -> list[Corner]:
 
 
 def _of_corner(problem: Problem, domain: Planar, corner: Corner) -> list[Singularity]:
-    reach = _reach(domain, corner)
+    reach = reach_of(domain, corner)
     scale = max(corner.lengths) if math.isinf(reach) else reach
     middle = corner.direction + corner.angle / 2
     vertex = (float(corner.vertex[0]), float(corner.vertex[1]))
@@ -341,7 +341,7 @@ def _condition_type(problem: Problem, domain: Planar, piece: str) -> str:
     return "robin" if found.alpha[0] != 0 else "neumann"
 
 
-def _reach(domain: Planar, corner: Corner) -> float:
+def reach_of(domain: Planar, corner: Corner) -> float:
     """Distance from the corner at which its branch cut would enter the domain again; infinite if it never does."""
     middle = corner.direction + corner.angle / 2 + math.pi
     heading = np.array([math.cos(middle), math.sin(middle)])

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from pinnkit.errors import BadInput
 from pinnkit.files import write_atomically
-from pinnkit.geometry import Domain, Interval, Planar, SpaceTime
+from pinnkit.geometry import Box, Domain, Interval, Planar, SpaceTime
 from pinnkit.problem import Problem
 from pinnkit.reference.mesh import triangulate
 from pinnkit.settings import Settings
@@ -93,20 +93,27 @@ class Mesh(NamedTuple):
 def mesh_of(domain: Domain, cells: int = CELLS) -> Mesh:
     """A mesh, of a planar domain with at least that many triangles and finer at re-entrant corners.
 
-    An interval × time is meshed as a rectangle. Raises BadInput for a domain that is not planar, nor an
-    interval, nor an interval × time.
+    An interval × time is meshed as a rectangle, and so is the section of a box along its first two coordinates. Raises
+    BadInput for other domains.
     """
     match domain:
-        case Interval():
+        case Planar():
+            return _transposed(_refined(domain, cells))
+        case Interval() | Box(dimension=1):
             first = np.arange(INTERVALS)
             points = np.linspace(domain.bounds[0], domain.bounds[1], INTERVALS + 1)
             return Mesh(points, np.stack([first, first + 1], axis=1))
-        case Planar():
-            return _transposed(_refined(domain, cells))
-        case SpaceTime(space=Interval()):
-            lower, upper = domain.bounds
+        case Box() | SpaceTime(space=Interval() | Box()):
+            lower, upper = domain.bounds[:, :2]
             return _transposed(skfem.MeshTri.init_tensor(*np.linspace(lower, upper, SIDE + 1).T))
-    raise BadInput("geometry", f"{domain!r} cannot be drawn", "take an interval or a planar domain")
+    raise BadInput("geometry", f"{domain!r} cannot be drawn", "take an interval, a planar domain or a box")
+
+
+def within(domain: Domain, points: Array, time: float | None = None) -> Array:
+    """Points of a mesh as points (n, d) of the domain: at a time if there is one, other coordinates in the middle."""
+    points = at_time(points, time)
+    middle = domain.bounds.mean(0)[points.shape[1] :]
+    return np.column_stack([points, np.tile(middle, (len(points), 1))])
 
 
 def _refined(domain: Planar, cells: int) -> skfem.MeshTri:
@@ -128,7 +135,7 @@ def _transposed(mesh: skfem.MeshTri) -> Mesh:
 class Snapshot:
     """The answer on a mesh: of a steady problem, or at one time of a transient one.
 
-    points        all coordinates, (n, d): those of the mesh, and the time
+    points        all coordinates, (n, d): those of the mesh, the time, and the middle of the others
     prediction    (n, fields)
     reference     (n, fields), NaN where there is none
     """
@@ -147,7 +154,7 @@ class Snapshot:
 
 def snapshot(result: Answer, mesh: Mesh, time: float | None = None) -> Snapshot:
     """The answer on a mesh, at a time if the mesh is one of space alone."""
-    points = at_time(mesh.points, time)
+    points = within(result.problem.domain, mesh.points, time)
     prediction, known = result.predict(points), result.reference
     reference = np.full_like(prediction, np.nan) if known is None else known.value(points)
     return Snapshot(mesh, time, points, prediction, reference)
@@ -161,7 +168,7 @@ def at_time(points: Array, time: float | None) -> Array:
 def snapshots(result: Answer, count: int = SNAPSHOTS, cells: int = CELLS) -> list[Snapshot]:
     """The answer on one mesh of space: a single snapshot, or `count` from the start to the end of time."""
     domain = result.problem.domain
-    if not isinstance(domain, SpaceTime):
+    if not isinstance(domain, SpaceTime) or isinstance(domain.space, Box):
         return [snapshot(result, mesh_of(domain, cells))]
     mesh = mesh_of(domain.space, cells)
     return [snapshot(result, mesh, time) for time in np.linspace(*domain.time, count).tolist()]

@@ -12,14 +12,14 @@ from dataclasses import replace
 
 from pinnkit.problem import Problem
 from pinnkit.settings import Adam, Auto, GaussNewton, LeastSquares, Settings
-from pinnkit.training import BELOW_TOLERANCE, Training
+from pinnkit.training import Training
 
 FEW, FEW_ON_A_LINE = 100, 25  # polynomials to begin with
 MOST = 3200
 GAIN = 0.3  # two enlargements together have to lower the misfit below this part of it
 ROUGH = 0.05  # misfit above which the solution is not seen yet, and gains are not asked for
 SLOWER = 8  # how many times longer twice as many features take
-UNRESOLVED = 1e-3  # misfit from which on all parameters are trained
+UNRESOLVED = 0.03  # misfit from which on all parameters are trained
 log = logging.getLogger(__name__)
 
 Run = Callable[[Settings, Training | None], Training]  # trains as told, after another training if there was one
@@ -29,11 +29,16 @@ def train(problem: Problem, settings: Settings, run: Run) -> Training:
     """The training that leaves the smallest residual on fresh points, among those that the settings leave open."""
     chosen = _chosen(settings)
     best = _grown(problem, chosen, run) if _grows(chosen) else run(chosen, None)
-    if not isinstance(settings.optimizer, Auto) or best.stopped_by_limit or (misfit := best.misfit()) <= UNRESOLVED:
+    if not _may_go_on(settings, best) or (misfit := best.misfit()) <= UNRESOLVED:
         return best
     log.info("frozen features leave a misfit of %.1e: training all parameters by Gauss–Newton", misfit)
     after = run(replace(best.settings, optimizer=GaussNewton()), best)
     return after if after.misfit() < misfit else replace(best, history=after.history)
+
+
+def _may_go_on(settings: Settings, best: Training) -> bool:
+    least_squares = isinstance(best.settings.optimizer, LeastSquares)
+    return isinstance(settings.optimizer, Auto) and least_squares and not best.stopped_by_limit
 
 
 def _chosen(settings: Settings) -> Settings:
@@ -68,7 +73,7 @@ def _grown(problem: Problem, settings: Settings, run: Run) -> Training:
 
 def _worthwhile(latest: Training, misfits: list[float], count: int, seconds: float) -> bool:
     """Whether to go on to `count` polynomials."""
-    if count > MOST or latest.stopped_by_limit or latest.stop_reason == BELOW_TOLERANCE:
+    if count > MOST or latest.stopped_by_limit or misfits[-1] <= latest.settings.training.tolerance:
         return False
     if len(misfits) > 2 and GAIN * misfits[-3] < misfits[-1] < ROUGH:
         return False

@@ -30,6 +30,7 @@ from pinnkit.trial import Trial
 
 CUTOFF = 1e-14  # of singular values, relative to the largest
 SHIFT = 0.1  # relative to ‖A‖/‖M‖
+DENSE = 100  # size of a matrix up to which all its eigenvalues are computed
 FEW, MOST = 100, 3200  # polynomials to begin and to end with
 SAMPLES = 8192  # by which modes are normalised
 SETTLED = 1e-9  # relative change of the eigenvalues
@@ -76,8 +77,9 @@ def _all_modes(name: str, condition: Condition, field: str, modes: int, /, **env
 def train(problem: Problem, settings: Settings, keep: Callable[[Training], None]) -> Training:
     """The modes with as many polynomials as settle the eigenvalues, else as many as the settings say.
 
-    `findings` of the training are the eigenvalues, and how far each may be off relative to itself: its distance to the
-    one from the attempt before. `keep` is called after every attempt.
+    `findings` of the training are the eigenvalues, and how far each may be off relative to itself (or to a hundredth of
+    the next one that is not wanted, if that is more): its distance to the one from the attempt before. `keep` is called
+    after every attempt.
     """
     fixed = settings.network.polynomials
     attempts = [fixed // 2, fixed] if fixed else [FEW * 2**k for k in range(20) if FEW * 2**k <= MOST]
@@ -85,9 +87,9 @@ def train(problem: Problem, settings: Settings, keep: Callable[[Training], None]
     errors: list[float] = []
     for count in attempts:
         chosen = replace(settings, network=replace(settings.network, polynomials=count), optimizer=LeastSquares())
-        following = _attempt(problem, chosen, latest)
+        following, beyond = _attempt(problem, chosen, latest)
         if latest is not None:
-            changes = _changes(following.findings["eigenvalues"], latest.findings["eigenvalues"])
+            changes = _changes(following.findings["eigenvalues"], latest.findings["eigenvalues"], beyond)
             if errors and max(changes) > max(errors):
                 break  # round-off: more features do harm
             errors = following.findings["eigenvalue_errors"] = changes
@@ -100,21 +102,23 @@ def train(problem: Problem, settings: Settings, keep: Callable[[Training], None]
     return latest
 
 
-def _changes(values: Sequence[float], others: Sequence[float]) -> list[float]:
-    """Relative distances."""
-    return [abs(a - b) / max(abs(a), abs(b), 1e-300) for a, b in zip(values, others, strict=True)]
+def _changes(values: Sequence[float], others: Sequence[float], beyond: float) -> list[float]:
+    """Distances relative to the values, or to a hundredth of the one beyond: the smallest may be zero."""
+    return [abs(a - b) / max(abs(a), 0.01 * abs(beyond)) for a, b in zip(values, others, strict=True)]
 
 
-def _attempt(problem: Problem, settings: Settings, before: Training | None) -> Training:
+def _attempt(problem: Problem, settings: Settings, before: Training | None) -> tuple[Training, float]:
+    """The modes with features as the settings say, and the next eigenvalue."""
     start = time.perf_counter()
     single = assemble(problem, settings)
-    modes = find(single.residuals, problem.modes)
+    found = find(single.residuals, problem.modes + 1)
+    modes = Modes(found.eigenvalues[:-1], found.heads[:-1])
     together = expanded(problem)
     training = Training.start(together, settings, _together(together, single), before)
     _take(training, modes)
     training.advance_by(time.perf_counter() - start, FOUND)
     training.findings = {"eigenvalues": modes.eigenvalues.tolist(), "eigenvalue_errors": [1.0] * problem.modes}
-    return training
+    return training, float(found.eigenvalues[-1])
 
 
 def _together(problem: Problem, single: Assembly) -> Assembly:
@@ -183,14 +187,15 @@ def _dominant(solution: Tensor, count: int) -> list[Tensor]:
     """Eigenvectors of the largest positive eigenvalues of a matrix."""
     matrix = solution.cpu().numpy()
     n = len(matrix)
-    if n < 2 * count + 10:
-        raise BadInput("modes", f"{count} modes of {n} features", "ask for fewer modes, or give more features")
-    start, operator = np.random.default_rng(0).standard_normal(n), aslinearoperator(matrix)
-    values, vectors = eigs(operator, 2 * count + 6, which="LR", v0=start)
+    if n < DENSE or n < 4 * count:
+        values, vectors = np.linalg.eig(matrix)
+    else:
+        start = np.random.default_rng(0).standard_normal(n)
+        values, vectors = eigs(aslinearoperator(matrix), 2 * count + 6, which="LR", v0=start)
     real = np.abs(values.imag) <= REAL * np.abs(values)
     order = [i for i in np.argsort(-values.real) if real[i] and values[i].real > 0 and values[i].imag >= 0][:count]
     if len(order) < count:
-        raise BadInput("modes", f"only {len(order)} real eigenvalues were found", "ask for fewer modes")
+        raise BadInput("modes", f"there are only {len(order)} real eigenvalues", "ask for fewer, or give more features")
     return [torch.as_tensor(vectors[:, i].real.copy()).to(solution) for i in order]
 
 

@@ -2,7 +2,8 @@
 
 What is drawn over the domain is a list of rows. The panels of a row share one scale: over a planar domain, or
 over interval × time, they are maps side by side with one colour bar; over an interval they are curves in one
-pair of axes. Figures are made without pyplot, hence need no display and leave matplotlib's state alone.
+pair of axes. Of a box of more dimensions it is the section along the first two coordinates through the middle.
+Figures are made without pyplot, hence need no display and leave matplotlib's state alone.
 """
 
 import math
@@ -23,8 +24,8 @@ from matplotlib.ticker import MaxNLocator, NullFormatter
 from matplotlib.tri import Triangulation
 from PIL import Image
 
-from pinnkit.export import Answer, Array, Mesh, Snapshot, at_time, mesh_of, snapshot, snapshots
-from pinnkit.geometry import Domain, Interval, Planar, SpaceTime
+from pinnkit.export import Answer, Array, Mesh, Snapshot, at_time, mesh_of, snapshot, snapshots, within
+from pinnkit.geometry import Domain, Planar, SpaceTime
 from pinnkit.problem import INTERIOR
 
 DPI = 150
@@ -163,7 +164,7 @@ def _error_rows(result: Answer, shots: Sequence[Snapshot]) -> list[Row]:
 
 def _residual_rows(result: Answer, shots: Sequence[Snapshot]) -> list[Row]:
     """Residuals of the equations, taken in the centres of cells: at corners they may be infinite."""
-    values = [result.residuals(at_time(shot.mesh.centres, shot.time)) for shot in shots]
+    values = [result.residuals(within(result.problem.domain, shot.mesh.centres, shot.time)) for shot in shots]
     rows = []
     for name in values[0]:
         smooth = [_at_points(shot.mesh, inside[name]) for shot, inside in zip(shots, values, strict=True)]
@@ -217,7 +218,7 @@ def _signed_scale(panels: Sequence[Panel], percentile: float) -> Normalize:
 
 
 def _draw(domain: Domain, rows: Sequence[Row]) -> Figure:
-    return _curves(domain, rows) if isinstance(domain, Interval) else _maps(domain, rows)
+    return _curves(domain, rows) if domain.dimension == 1 else _maps(domain, rows)
 
 
 def _figure(width: float, height: float, layout: Layout = "constrained") -> Figure:
@@ -242,6 +243,8 @@ def _maps(domain: Domain, rows: Sequence[Row]) -> Figure:
             _frame(ax, domain, panel.title)
         bar = figure.colorbar(image, ax=list(row_axes), pad=0.02, extend=_extend(row), aspect=25)
         _tidy_bar(bar, row.label)
+    if domain.dimension > 2 and not _has_movie(domain):
+        figure.suptitle("section through the middle of the other coordinates", size=SMALL)
     return figure
 
 
@@ -420,7 +423,7 @@ def _points(result: Answer) -> Figure:
         return _points_in_space_time(result)
     figure = _figure(*_points_size(domain), layout=_layout(domain))
     ax = figure.subplots()
-    if isinstance(domain, Interval):
+    if domain.dimension == 1:
         _points_on_a_line(ax, result)
     else:
         _points_in_the_plane(ax, result)
@@ -428,7 +431,7 @@ def _points(result: Answer) -> Figure:
 
 
 def _points_size(domain: Domain) -> tuple[float, float]:
-    if isinstance(domain, Interval):
+    if domain.dimension == 1:
         return 6.5, 2.4
     width, height = _map_size(domain, 1)
     return 1.4 * width + 2.2, 1.4 * height + 0.6
@@ -462,9 +465,9 @@ def _points_on_a_line(ax: Axes, result: Answer) -> None:
 
 def _points_in_the_plane(ax: Axes, result: Answer) -> None:
     domain = result.problem.domain
-    _frame(ax, domain, "")
+    _frame(ax, domain, "projection" if domain.dimension > 2 else "")
     for name, style in _styles(result).items():
-        ax.scatter(*result.collocation[name].points.T, **style, clip_on=False)
+        ax.scatter(*result.collocation[name].points.T[:2], **style, clip_on=False)
         if isinstance(domain, Planar):
             _coloured_edges(ax, domain, _pieces(result, name), style["color"])
     _legend(ax)

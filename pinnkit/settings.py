@@ -155,11 +155,15 @@ class AdamLBFGS(Optimizer):
 
 @dataclass(frozen=True)
 class GaussNewton(Optimizer):
-    """Levenberg–Marquardt that starts from `damping`, with geodesic acceleration."""
+    """Levenberg–Marquardt that starts from `damping`, with geodesic acceleration.
+
+    With `projection`, its steps are in the features alone, and the head is solved for at each of them.
+    """
 
     name: ClassVar[str] = "gauss_newton"
     damping: Positive = 1e-3
     acceleration: bool = True
+    projection: bool = True
 
 
 @dataclass(frozen=True)

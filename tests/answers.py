@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pinnkit.geometry import Domain, Interval, LShape, Polygon, Rectangle, SpaceTime
+from pinnkit.geometry import Box, Domain, Interval, LShape, Polygon, Rectangle, SpaceTime
 from pinnkit.problem import Condition, Problem, dirichlet, initial, measured, neumann, pde
 from pinnkit.settings import Adam, Network, ProblemChoice, Settings
 
@@ -165,9 +165,21 @@ def l_shape_in_time() -> KnownAnswer:
     return answer(SpaceTime(LShape(), 0, 1), lambda p: corner_function(p) * np.exp(-p[:, 2:]), boundary)
 
 
+def box() -> KnownAnswer:
+    """Positive in the section that is shown, not elsewhere."""
+    domain = Box([0, -1, 0, 0], [2, 1, 1, 1])
+    boundary = {"walls": dirichlet("boundary"), "lid": neumann("x4_upper")}
+    return answer(domain, lambda p: (2 + p[:, :1] * p[:, 1:2]) * np.sin(np.pi * p[:, 2:]).prod(1)[:, None], boundary)
+
+
+def box_in_time() -> KnownAnswer:
+    boundary = {"walls": dirichlet("boundary"), "start": initial()}
+    return answer(Box([0, 0], [1, 1]) * (0.0, 2.0), lambda p: p[:, :1] * np.exp(p[:, 2:]), boundary)
+
+
 ANSWERS: dict[str, Callable[[], KnownAnswer]] = {
     function.__name__: function
-    for function in (interval, rectangle, l_shape, plate_with_holes, bar_in_time, l_shape_in_time)
+    for function in (interval, rectangle, l_shape, plate_with_holes, bar_in_time, l_shape_in_time, box, box_in_time)
 }
 
 DESCRIPTION = r"""Heat in a known place <of no interest>.

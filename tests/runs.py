@@ -8,12 +8,13 @@ from numpy.typing import NDArray
 
 SMALL: dict[str, Any] = {
     "sampling": {"interior": 200, "boundary": 80, "corner": 0},
-    "network": {"layers": [32], "corners": False},
+    "network": {"layers": [32], "polynomials": 0, "corners": False},
+    "optimizer": "least_squares",
     "evaluation": {"points": 2000},
 }
 COMMAND = (
     "sampling.interior=200", "sampling.boundary=80", "sampling.corner=0", "network.layers=[32]", 
-    "network.corners=false", "evaluation.points=2000",
+    "network.polynomials=20", "network.corners=false", "evaluation.points=2000",
 )  # fmt: skip
 
 FILES = {

@@ -13,9 +13,9 @@ PACKAGE = Path(__file__).resolve().parent.parent / "pinnkit"
 
 ROOMS = (
     "errors", "home", "conversion", "settings", "measurements", "progress", "signals",
-    "files", "chebyshev", "geometry", "forms", "linear_algebra", "operators", "networks", "polynomials", "taylor", "lift", "trial",
-    "optimizers", "problem", "coefficients", "wellposed", "corners", "boundary", "vanishing", "residuals", "collocation",
-    "evaluation", "reference", "catalogue",
+    "files", "chebyshev", "geometry", "forms", "linear_algebra", "operators", "networks", "polynomials",
+    "taylor", "lift", "trial", "optimizers", "problem", "coefficients", "wellposed", "corners", "boundary",
+    "vanishing", "residuals", "collocation", "evaluation", "reference", "catalogue",
     "checkpoint", "assembly", "training", "growth", "modes",
     "export", "plotting", "report", "result", "tasks",
     "refusal", "composition", "sweep", "__main__",

@@ -19,11 +19,11 @@ def assert_refused(done, *words: str, code: int = 2) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["problem=nosuch"], ["problem: ", "unknown problem 'nosuch'", "choose from heat_lshape"]),
+        (["problem=nosuch"], ["problem: ", "unknown problem 'nosuch'", "choose from gaussian_peak, heat_lshape"]),
         (["problem=heat_lshap"], ["did you mean heat_lshape"]),
         (["problem="], ["problem: ", "choose from"]),
         (["problem=3"], ["problem: ", "choose from"]),
-        ([], ["problem: it is required; choose from heat_lshape"]),
+        ([], ["problem: it is required; choose from gaussian_peak, heat_lshape"]),
         (["seed=1"], ["problem: it is required"]),
         ([GOOD, "training.max_step=3"], ["training.max_step: ", "did you mean training.max_steps"]),
         ([GOOD, "trainig.max_steps=3"], ["did you mean training"]),

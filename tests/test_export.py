@@ -11,8 +11,8 @@ import pytest
 from answers import ANSWERS, Array, KnownAnswer, l_shape, l_shape_in_time, plate
 
 from pinnkit.errors import BadInput
-from pinnkit.export import CELLS, SNAPSHOTS, Mesh, mesh_of, snapshots, write_npz, write_vtu
-from pinnkit.geometry import Domain, Interval, LShape, Rectangle
+from pinnkit.export import CELLS, SNAPSHOTS, Mesh, mesh_of, snapshots, within, write_npz, write_vtu
+from pinnkit.geometry import Box, Domain, Interval, LShape, Rectangle
 
 DTYPES = {"Float64": "<f8", "Int64": "<i8", "UInt8": "<u1"}
 
@@ -65,6 +65,17 @@ def test_a_mesh_is_fine_at_the_re_entrant_corner_only() -> None:
 def test_a_domain_of_three_dimensions_is_not_meshed() -> None:
     with pytest.raises(BadInput, match="cannot be drawn"):
         mesh_of(LShape() * (0, 1))
+
+
+@pytest.mark.parametrize("domain", [Box([0], [2]), Box([0, -1], [1, 2])])
+def test_a_box_of_one_or_two_dimensions_is_meshed_whole(domain: Domain) -> None:
+    assert volumes(mesh_of(domain)).sum() == pytest.approx(domain.measure, rel=1e-12)
+
+
+def test_a_mesh_lies_within_its_domain_at_the_middle_of_what_it_does_not_show() -> None:
+    points = within(Box([0, 0, 0, 2], [1, 1, 4, 3]), np.array([[0.25, 0.75]]))
+    assert points.tolist() == [[0.25, 0.75, 2.0, 2.5]]
+    assert within(LShape() * (0, 4), np.array([[0.25, 0.75]]), 3.0).tolist() == [[0.25, 0.75, 3.0]]
 
 
 def test_vtu_holds_the_mesh_of_space(known: KnownAnswer, tmp_path: Path) -> None:

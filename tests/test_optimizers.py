@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 import torch
 from helpers import randn
-from objectives import MATRIX, RIGHT, Objective, exponential, linear, rosenbrock, run
+from objectives import MATRIX, RIGHT, TIMES, Objective, exponential, linear, rosenbrock, run
 from torch import Tensor
 from torch.testing import assert_close
 
@@ -24,7 +24,9 @@ from pinnkit.optimizers import (
     Schedule,
     SelfScaledBroyden,
     Spring,
+    VariableProjection,
 )
+from pinnkit.optimizers.gauss_newton import _scaled
 
 OBJECTIVES = (linear, rosenbrock, exponential)
 OPTIMIZERS = {
@@ -33,6 +35,7 @@ OPTIMIZERS = {
     "least squares": LeastSquares(),
     "levenberg-marquardt": LevenbergMarquardt(),
     "without acceleration": LevenbergMarquardt(acceleration=False),
+    "variable projection": VariableProjection(),
     "bfgs": SelfScaledBroyden("bfgs"),
     "self-scaled bfgs": SelfScaledBroyden("ssbfgs"),
     "self-scaled broyden": SelfScaledBroyden("ssbroyden"),
@@ -335,3 +338,37 @@ def test_a_schedule_goes_on_when_a_stage_stops_by_itself() -> None:
     _, state, infos = run(Schedule(((LeastSquares(), 50), (LevenbergMarquardt(), 100))), exponential(), 100)
     assert state["stage"] == 1 and infos[-1].stop.startswith("converged")
     assert infos[-1].loss < 1e-25
+
+
+def test_variable_projection_needs_fewer_steps_than_damping_everything() -> None:
+    """Three exponentials: amplitudes and rates compensate each other in a long valley."""
+
+    def residual(p: Tensor) -> Tensor:
+        return (p[:3] * torch.exp(-p[3:] * TIMES[:, None])).sum(1) - (torch.exp(-TIMES) + 2 * torch.exp(-3 * TIMES))
+
+    steps = []
+    for optimizer in (VariableProjection(), LevenbergMarquardt()):
+        objective = Objective(residual, [1.0, 1.0, 0.5, 0.5, 2.0, 4.0], [0, 1, 2])
+        theta, state, count = objective.start, optimizer.init(objective, objective.start), 0
+        while objective.loss(theta) > 1e-16 and count < 500:
+            theta, state, _ = optimizer.step(objective, theta, state)
+            count += 1
+        steps.append(count)
+    assert 2 * steps[0] <= steps[1]
+
+
+def test_variable_projection_leaves_the_best_head() -> None:
+    """After a step no head of the same features has a smaller residual."""
+    objective, optimizer = exponential(), VariableProjection()
+    theta, *_ = optimizer.step(objective, objective.start, optimizer.init(objective, objective.start))
+    r, head = objective.linear_jacobian(theta)
+    assert float((head.T @ r).norm()) < 1e-10 * float(head.norm()) * float(objective(objective.start).norm())
+
+
+@pytest.mark.parametrize("rows", [4, 9])
+def test_a_damped_step_is_that_of_the_normal_equations(rows: int) -> None:
+    """Both for more rows than columns and for fewer (the kernel form)."""
+    matrix, r, damping = randn(rows, 6, seed=3), randn(rows, seed=4), 0.1
+    scale, damped = _scaled(matrix, torch.zeros(6, dtype=torch.float64))
+    expected = torch.linalg.solve(matrix.T @ matrix + damping * torch.diag(scale**2), matrix.T @ r)
+    assert_close(damped(damping)(r), expected, rtol=1e-12, atol=0.0)

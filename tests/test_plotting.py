@@ -16,6 +16,7 @@ from answers import (
     KnownAnswer,
     KnownReference,
     bar_in_time,
+    box,
     interval,
     l_shape,
     l_shape_in_time,
@@ -141,6 +142,16 @@ def test_the_notch_is_left_out_and_lengths_are_equal() -> None:
     assert pixel(figure, ax, -0.45, 0.55) != (255, 255, 255)
     width, height = ax.transData.transform((1, 1)) - ax.transData.transform((-1, -1))
     assert width == pytest.approx(height, rel=1e-9)
+
+
+def test_of_a_box_the_section_through_the_middle_is_shown() -> None:
+    """u = 2 + x1 x2 where x3 = x4 = 1/2, on (0, 2) × (−1, 1)."""
+    figure = shown(box)["solution"]
+    prediction, reference = maps(figure)
+    assert "section through the middle" in figure.get_suptitle()
+    assert values(reference).min() == pytest.approx(0.0, abs=1e-12) and values(reference).max() == pytest.approx(4.0)
+    assert np.abs(values(prediction) - values(reference)).max() == pytest.approx(1e-6, rel=0.05)
+    assert figure.axes[0].get_xlim() == (0, 2) and figure.axes[0].get_ylim() == (-1, 1)
 
 
 def test_an_interval_gets_curves() -> None:

@@ -39,8 +39,7 @@ def environment(problem: Problem, points: Collocation, fields) -> dict:
     if points.normals is not None:
         values["normal"] = torch.tensor(points.normals[:, : problem.space_dimension].T)
     unknowns = {name: torch.tensor(u.true, dtype=torch.float64) for name, u in problem.unknowns.items()}
-    named = dict(zip(problem.coordinates, coords, strict=True))
-    out = call_by_name(fields, named, "exact")
+    out = call_by_name(fields, problem.environment(coords, {}), "exact")
     out = out if isinstance(out, tuple) else (out,)
     return problem.environment(coords, dict(zip(problem.fields, out, strict=True)), **values, **unknowns)
 

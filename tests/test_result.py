@@ -36,7 +36,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, Path]:
     folder = tmp_path_factory.mktemp("run")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pinnkit.plotting.save_plots", lambda result, folder: None)
-        small = {**SMALL, "network": {"layers": [24]}}
+        small = {**SMALL, "network": {"layers": [24], "polynomials": 0}}
         return solve("heat_lshape", folder=folder, **small), folder
 
 
@@ -83,7 +83,7 @@ def test_the_residual_is_that_of_the_equation():
         return -laplacian(u, x, y) - 1
 
     problem = Problem(domain, {"poisson": pde(poisson), "wall": dirichlet("boundary")}, exact=lambda x, y: 0 * x)
-    result = solve(problem, **{**SMALL, "network": {"layers": [5], "corners": False}})
+    result = solve(problem, **{**SMALL, "network": {"layers": [5], "polynomials": 0, "corners": False}})
     points, h = grid(4), 1e-4
     steps = h * np.array([(1, 0), (-1, 0), (0, 1), (0, -1)])
     around = sum(result.predict(points + step) for step in steps) - 4 * result.predict(points)
@@ -115,7 +115,9 @@ def test_the_problem_file_is_not_needed_any_more(tmp_path, no_figures):
     assert np.array_equal(load(str(tmp_path / "run")).predict(grid()), result.predict(grid()))
 
 
-@pytest.mark.parametrize("network", [{"name": "fourier", "layers": [16], "frequencies": 8}, {"layers": [8, 8]}])
+@pytest.mark.parametrize(
+    "network", [{"name": "fourier", "layers": [16], "frequencies": 8}, {"layers": [8, 8], "polynomials": 9}]
+)
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_every_kind_of_network_is_kept(tmp_path, no_figures, network, dtype):
     more = {**SMALL, "network": network, "training": {"max_steps": 2}, "dtype": dtype}
@@ -132,7 +134,7 @@ def own_features() -> nn.Module:
 @pytest.mark.parametrize(("optimizer", "steps"), [("gauss_newton", 12), ("adam", 60)])
 def test_features_of_ones_own_are_trained_and_kept(tmp_path, no_figures, optimizer, steps):
     small = {**SMALL, "sampling": {"interior": 80, "boundary": 40}}
-    chosen = {"optimizer": optimizer, "training": {"max_steps": steps}, **small}
+    chosen = {**small, "optimizer": optimizer, "training": {"max_steps": steps}}
     start = [p.detach().clone() for p in own_features().parameters()]
     features = own_features()
     result = solve("poisson_square", features=features, folder=tmp_path, **chosen)
@@ -155,7 +157,7 @@ def test_numbers_of_numpy_do_not_spoil_a_checkpoint(tmp_path, no_figures):
         unknowns={"k": Unknown(initial=np.float64(1.0), true=np.float64(2.0))},
         exact=lambda x: sin(pi * x) / 2,
     )
-    result = solve(problem, folder=tmp_path, optimizer="gauss_newton", training={"max_steps": 10}, **SMALL)
+    result = solve(problem, folder=tmp_path, training={"max_steps": 10}, **{**SMALL, "optimizer": "gauss_newton"})
     assert result.unknowns["k"] == pytest.approx(2.0, rel=1e-2)
     assert load(tmp_path).unknowns == result.unknowns
 
@@ -231,7 +233,8 @@ def test_a_solution_in_time_is_a_function_of_space_and_time():
 
     conditions = {"heat": pde(heat), "start": initial(1.0), "ends": dirichlet("boundary", 1.0)}
     problem = Problem(Interval(0, 1) * (0, 1), conditions)
-    result = solve(problem, reference={"kind": "none"}, **{**SMALL, "network": {"layers": [10], "corners": False}})
+    network = {"layers": [10], "polynomials": 0, "corners": False}
+    result = solve(problem, reference={"kind": "none"}, **{**SMALL, "network": network})
     assert result.predict([[0.3, 0.7]]) == pytest.approx(np.ones((1, 1)), abs=1e-6)
     with pytest.raises(BadInput, match="columns x, t"):
         result.predict([[0.3]])

@@ -2,7 +2,7 @@
 
 from pinnkit.optimizers.base import Info, LeastSquaresObjective, Optimizer, State
 from pinnkit.optimizers.first_order import Adam
-from pinnkit.optimizers.gauss_newton import LeastSquares, LevenbergMarquardt
+from pinnkit.optimizers.gauss_newton import LeastSquares, LevenbergMarquardt, VariableProjection
 from pinnkit.optimizers.lbfgs import LBFGS
 from pinnkit.optimizers.matrix_free import MatrixFreeGaussNewton
 from pinnkit.optimizers.quasi_newton import SelfScaledBroyden
@@ -13,4 +13,5 @@ from pinnkit.optimizers.spring import Spring
 __all__ = [
     "LBFGS", "SOAP", "Adam", "Info", "LeastSquares", "LeastSquaresObjective", "LevenbergMarquardt",
     "MatrixFreeGaussNewton", "Optimizer", "Schedule", "SelfScaledBroyden", "Spring", "State",
+    "VariableProjection",
 ]  # fmt: skip

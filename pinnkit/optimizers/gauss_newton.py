@@ -1,6 +1,6 @@
-"""Least squares for the linear head, and Levenberg–Marquardt for all parameters.
+"""Least squares for the linear head, Levenberg–Marquardt for all parameters, and the two joined: variable projection.
 
-Both work on factors of J itself: normal equations square its condition number and stop near 1e-6.
+All work on factors of J itself: normal equations square its condition number and stop near 1e-6.
 """
 
 import math
@@ -53,9 +53,12 @@ def _finite(*tensors: Tensor) -> bool:
     return all(bool(torch.isfinite(t).all()) for t in tensors)
 
 
+Solve = Callable[[Tensor], Tensor]
+
+
 @dataclass(frozen=True)
-class LevenbergMarquardt(Optimizer):
-    """δ = argmin ‖r + J δ‖² + λ ‖D δ‖², D = the largest column norms of J so far (Moré 1978).
+class _Damped(Optimizer):
+    """Steps δ = argmin ‖r + J δ‖² + λ ‖D δ‖², D = the largest column norms of J so far (Moré 1978).
 
     The damping falls tenfold after a step accepted at once and rises ever faster with refusals (Nielsen 1999). Geodesic
     acceleration (Transtrum & Sethna 2012) adds half the second-order correction, whose second directional derivative of
@@ -72,51 +75,150 @@ class LevenbergMarquardt(Optimizer):
     def init(self, residuals: LeastSquaresObjective, theta: Tensor) -> State:
         return {"damping": self.damping, "scale": torch.zeros_like(theta), "idle": 0}
 
-    def step(self, residuals: LeastSquaresObjective, theta: Tensor, state: State) -> tuple[Tensor, State, Info]:
-        r, matrix = residuals.jacobian(theta)
-        if not _finite(r, matrix):
-            return theta, state, Info(math.inf)
-        before, damping = loss_of(r), state["damping"]
-        scale = torch.maximum(state["scale"], matrix.norm(dim=0))
-        scaled = torch.where(scale > 0, scale, 1.0).clamp_min(1e-12 * float(scale.max()))
-        factors = torch.linalg.qr(matrix / scaled)
+    def _descend(
+        self, theta: Tensor, before: float, state: State, propose: Callable[[float], tuple[Tensor, float]]
+    ) -> tuple[Tensor, State, Info]:
+        """Raise the damping until the proposed parameters have a smaller loss."""
+        damping = state["damping"]
         for attempt in range(self.refusals):
-            solve = _damped(factors[0], factors[1], damping, scaled)
-            move = -solve(r)
-            if self.acceleration:
-                move = move + self._correction(residuals, theta, r, matrix, move, solve, scaled)
-            loss = loss_of(residuals(theta + move))
+            proposed, loss = propose(damping)
             if loss < before:
                 damping = max(damping / (10 if attempt == 0 else 3), 1e-26)
                 idle = state["idle"] + 1 if loss > (1 - self.gain) * before else 0
                 stop = "converged: the loss no longer falls" if idle >= self.patience else None
-                return theta + move, {"damping": damping, "scale": scale, "idle": idle}, Info(loss, stop)
+                return proposed, {**state, "damping": damping, "idle": idle}, Info(loss, stop)
             damping *= 2.0 ** (attempt + 1)
-        return (
-            theta,
-            {**state, "damping": damping, "scale": scale},
-            Info(before, "converged: no step gives descent"),
-        )
+        return theta, {**state, "damping": damping}, Info(before, "converged: no step gives descent")
 
-    @staticmethod
-    def _correction(
-        residuals: LeastSquaresObjective, theta: Tensor, r: Tensor, matrix: Tensor, move: Tensor,
-        solve: Callable[[Tensor], Tensor], scale: Tensor, h: float = 0.1,
-    ) -> Tensor:  # fmt: skip
-        """½ of the acceleration, zero where it is too long against the velocity to be trusted."""
-        bend = 2 / h * ((residuals(theta + h * move) - r) / h - matrix @ move)
-        acceleration = -solve(bend)
+    def _accelerated(self, move: Tensor, scale: Tensor, solve: Solve, bend: Callable[[Tensor], Tensor]) -> Tensor:
+        """The move with half of the acceleration, unless that is too long against it to be trusted."""
+        if not self.acceleration:
+            return move
+        acceleration = -solve(bend(move))
         trusted = 2 * (scale * acceleration).norm() <= 0.75 * (scale * move).norm()
-        return 0.5 * acceleration if bool(trusted) else torch.zeros_like(move)
+        return move + 0.5 * acceleration if bool(trusted) else move
 
 
-def _damped(q: Tensor, upper: Tensor, damping: float, scale: Tensor) -> Callable[[Tensor], Tensor]:
-    """y ↦ argmin ‖J d − y‖² + λ ‖D d‖² from J D⁻¹ = Q R, by the QR factors of [R; √λ I]."""
-    eye = torch.eye(upper.shape[1], dtype=upper.dtype, device=upper.device)
-    inner, triangle = torch.linalg.qr(torch.cat([upper, damping**0.5 * eye]))
-    inner = inner[: len(upper)]
+@dataclass(frozen=True)
+class LevenbergMarquardt(_Damped):
+    """Levenberg–Marquardt on all parameters alike."""
 
-    def solve(y: Tensor) -> Tensor:
-        return torch.linalg.solve_triangular(triangle, (inner.T @ (q.T @ y))[:, None], upper=True)[:, 0] / scale
+    def step(self, residuals: LeastSquaresObjective, theta: Tensor, state: State) -> tuple[Tensor, State, Info]:
+        r, matrix = residuals.jacobian(theta)
+        if not _finite(r, matrix):
+            return theta, state, Info(math.inf)
+        scale, damped = _scaled(matrix, state["scale"])
 
-    return solve
+        def propose(damping: float) -> tuple[Tensor, float]:
+            solve = damped(damping)
+            move = self._accelerated(-solve(r), scale, solve, lambda d: _bend(residuals, theta, r, matrix, d))
+            return theta + move, loss_of(residuals(theta + move))
+
+        return self._descend(theta, loss_of(r), {**state, "scale": scale}, propose)
+
+
+@dataclass(frozen=True)
+class VariableProjection(_Damped):
+    """Levenberg–Marquardt on the features alone, for the residual that the best head leaves: ‖P⊥ r‖².
+
+    P⊥ projects onto the complement of the columns B of the head. Its derivative is taken as P⊥ J (Kaufman 1975; the
+    idea is of Golub & Pereyra 1973), and the head is solved for anew at every proposed point. The valley in which head
+    and features compensate each other, along which steps in all parameters crawl, is thereby left out.
+    """
+
+    cutoff: float = 1e-13  # relative singular value from which on a direction of the head counts
+
+    def step(self, residuals: LeastSquaresObjective, theta: Tensor, state: State) -> tuple[Tensor, State, Info]:
+        r, matrix = residuals.jacobian(theta)
+        if not _finite(r, matrix):
+            return theta, state, Info(math.inf)
+        of_head = torch.zeros_like(theta, dtype=torch.bool).index_fill(0, residuals.linear, value=True)
+        if bool(of_head.all()):
+            solved, loss = self._with_head(residuals, theta)
+            return solved, state, Info(loss, "converged: there is nothing but the head")
+        head, rest = _Span.of(matrix[:, of_head], self.cutoff), matrix[:, ~of_head]
+        scale, damped = _scaled(head.remainder(rest), state["scale"][~of_head])
+
+        def along(move: Tensor) -> Tensor:
+            """The direction in θ whose head follows the features to first order."""
+            direction = torch.zeros_like(theta)
+            direction[~of_head] = move
+            direction[of_head] = -head.coefficients(r + rest @ move)
+            return direction
+
+        def propose(damping: float) -> tuple[Tensor, float]:
+            solve = damped(damping)
+            move = self._accelerated(
+                -solve(head.remainder(r)), scale, solve,
+                lambda d: head.remainder(_bend(residuals, theta, r, matrix, along(d))),
+            )  # fmt: skip
+            return self._with_head(residuals, theta + along(move))
+
+        full = state["scale"].masked_scatter(~of_head, scale)
+        return self._descend(theta, loss_of(r), {**state, "scale": full}, propose)
+
+    def _with_head(self, residuals: LeastSquaresObjective, theta: Tensor) -> tuple[Tensor, float]:
+        """θ with its head solved for, and the loss there; infinite where the residual is not finite."""
+        r, head = residuals.linear_jacobian(theta)
+        if not _finite(r, head):
+            return theta, math.inf
+        solved = theta.index_add(0, residuals.linear, minimum_norm(head, r, self.cutoff), alpha=-1)
+        return solved, loss_of(residuals(solved))
+
+
+def _bend(residuals: LeastSquaresObjective, theta: Tensor, r: Tensor, matrix: Tensor, move: Tensor) -> Tensor:
+    """The second directional derivative of r along a move, by a difference."""
+    h = 0.1
+    return 2 / h * ((residuals(theta + h * move) - r) / h - matrix @ move)
+
+
+@dataclass(frozen=True)
+class _Span:
+    """The range of a matrix B, as an orthonormal basis, and what leads back to coefficients."""
+
+    basis: Tensor
+    back: Tensor
+
+    @classmethod
+    def of(cls, matrix: Tensor, cutoff: float) -> "_Span":
+        norms = matrix.norm(dim=0)
+        divisor = torch.where(norms > 0, norms, 1.0)
+        q, upper = torch.linalg.qr(matrix / divisor)
+        u, s, vh = torch.linalg.svd(upper)
+        kept = s > cutoff * s[0]
+        return cls(q @ u[:, kept], vh[kept].mT / s[kept] / divisor[:, None])
+
+    def coefficients(self, y: Tensor) -> Tensor:
+        """argmin ‖B c − y‖ of least norm in columns scaled to norm 1."""
+        return self.back @ (self.basis.mT @ y)
+
+    def remainder(self, y: Tensor) -> Tensor:
+        """y less its projection; twice, against round-off."""
+        y = y - self.basis @ (self.basis.mT @ y)
+        return y - self.basis @ (self.basis.mT @ y)
+
+
+def _scaled(matrix: Tensor, former: Tensor) -> tuple[Tensor, Callable[[float], Solve]]:
+    """D, and λ ↦ (y ↦ argmin ‖J d − y‖² + λ ‖D d‖²).
+
+    From J D⁻¹ = Q R by the QR factors of [R; √λ I]; where J has fewer rows than columns, from those of its transpose
+    (the kernel form), so that the small system has the size of the shorter side.
+    """
+    scale = torch.maximum(former, matrix.norm(dim=0))
+    divisor = torch.where(scale > 0, scale, 1.0).clamp_min(1e-12 * float(scale.max()))
+    tall = matrix.shape[0] >= matrix.shape[1]
+    q, upper = torch.linalg.qr(matrix / divisor if tall else (matrix / divisor).mT)
+    inner = upper if tall else upper.mT
+    eye = torch.eye(len(inner), dtype=inner.dtype, device=inner.device)
+
+    def damped(damping: float) -> Solve:
+        basis, triangle = torch.linalg.qr(torch.cat([inner, damping**0.5 * eye]))
+
+        def solve(y: Tensor) -> Tensor:
+            small = q.mT @ y if tall else y
+            found = torch.linalg.solve_triangular(triangle, (basis[: len(inner)].mT @ small)[:, None], upper=True)[:, 0]
+            return (found if tall else q @ found) / divisor
+
+        return solve
+
+    return scale, damped

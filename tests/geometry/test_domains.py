@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pinnkit.errors import BadInput
-from pinnkit.geometry import METHODS, Domain, Interval, LShape, Planar, Polygon, Rectangle, SpaceTime
+from pinnkit.geometry import METHODS, Box, Domain, Interval, LShape, Planar, Polygon, Rectangle, SpaceTime
 
 PLATE = Polygon(
     [(0, 0), (4, 0), (4, 3), (2, 2), (0, 3)],
@@ -26,6 +26,9 @@ PLANAR: dict[str, Planar] = {
 }
 DOMAINS: dict[str, Domain] = PLANAR | {
     "interval": Interval(-1, 3),
+    "box": Box([0, -1, 2, 0], [1, 1, 2.5, 3]),
+    "box_on_a_line": Box([-1], [3]),
+    "box_in_time": Box([0, 0, 0], [1, 2, 1]) * (0, 2),
     "interval_in_time": Interval(0, 2) * (1, 4),
     "plate_in_time": PLATE * (0, 10),
 }
