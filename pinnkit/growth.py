@@ -16,7 +16,7 @@ from pinnkit.training import Training
 
 FEW, FEW_ON_A_LINE = 100, 25  # polynomials to begin with
 MOST = 3200
-GAIN = 0.3  # two enlargements together have to lower the misfit below this part of it
+GAIN = 0.1  # two enlargements together have to lower the misfit below this part of it
 ROUGH = 0.05  # misfit above which the solution is not seen yet, and gains are not asked for
 SLOWER = 8  # how many times longer twice as many features take
 UNRESOLVED = 0.03  # misfit from which on all parameters are trained
@@ -32,8 +32,9 @@ def train(problem: Problem, settings: Settings, run: Run) -> Training:
     if not _may_go_on(settings, best) or (misfit := best.misfit()) <= UNRESOLVED:
         return best
     log.info("frozen features leave a misfit of %.1e: training all parameters by Gauss–Newton", misfit)
-    after = run(replace(best.settings, optimizer=GaussNewton()), best)
-    return after if after.misfit() < misfit else replace(best, history=after.history)
+    network = replace(best.settings.network, head="solved")
+    after = run(replace(best.settings, optimizer=GaussNewton(), network=network), best)
+    return after if after.misfit() < misfit else best
 
 
 def _may_go_on(settings: Settings, best: Training) -> bool:
@@ -68,7 +69,7 @@ def _grown(problem: Problem, settings: Settings, run: Run) -> Training:
         best = latest if best is None or misfits[-1] <= min(misfits) else best
         seconds, count = time.perf_counter() - start, 2 * count
     assert best is not None
-    return replace(best, history=latest.history)
+    return best
 
 
 def _worthwhile(latest: Training, misfits: list[float], count: int, seconds: float) -> bool:

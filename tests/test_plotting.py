@@ -150,7 +150,7 @@ def test_of_a_box_the_section_through_the_middle_is_shown() -> None:
     prediction, reference = maps(figure)
     assert "section through the middle" in figure.get_suptitle()
     assert values(reference).min() == pytest.approx(0.0, abs=1e-12) and values(reference).max() == pytest.approx(4.0)
-    assert np.abs(values(prediction) - values(reference)).max() == pytest.approx(1e-6, rel=0.05)
+    assert 0 < np.abs(values(prediction) - values(reference)).max() < 1.05e-6
     assert figure.axes[0].get_xlim() == (0, 2) and figure.axes[0].get_ylim() == (-1, 1)
 
 

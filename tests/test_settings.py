@@ -14,7 +14,7 @@ from pinnkit.errors import BadInput
 from pinnkit.settings import (
     OPTIMIZERS,
     Adam,
-    LeastSquares,
+    Auto,
     Network,
     ProblemChoice,
     Sampling,
@@ -168,8 +168,8 @@ def test_nearest_prefers_what_comes_first():
     assert nearest("xyz", ["training.tolerance"]) is None
 
 
-def test_the_default_optimizer_is_least_squares():
-    assert settings().optimizer == LeastSquares()
+def test_the_default_optimizer_is_chosen_automatically():
+    assert settings().optimizer == Auto()
 
 
 # --- devices ------------------------------------------------------------------------------------------------
