@@ -20,6 +20,7 @@ equation untouched. Where u itself or u_t stands in the equation they are follow
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -315,6 +316,7 @@ def _terms(problem: Problem, domain: Planar, corner: Corner, cut: bool = False) 
     return corner_terms(corner.angle, *fixed, perturbed, _reacting(problem, corner))
 
 
+@lru_cache(maxsize=1024)
 def _reacting(problem: Problem, corner: Corner) -> bool:
     """Whether the equation has a term in u itself or in u_t."""
     time = problem.domain.bounds.mean(0)[2:]  # none of a steady problem
@@ -322,6 +324,7 @@ def _reacting(problem: Problem, corner: Corner) -> bool:
     return bool(found.reaction.any() or found.capacity.any())
 
 
+@lru_cache(maxsize=1024)
 def _condition_type(problem: Problem, domain: Planar, piece: str) -> str:
     """dirichlet, neumann or robin; asked at the middle of the edge."""
     start, end = domain.edges[piece]

@@ -224,7 +224,7 @@ class Unknown:
         return raw.exp() if self.positive else raw
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Problem:
     """What is to be solved: conditions on the fields over a domain.
 
