@@ -1,18 +1,22 @@
 """From a problem and settings to a trial function, its residuals at collocation points, and an optimizer."""
 
 import logging
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import nn
 
 from pinnkit import settings as chosen
 from pinnkit.boundary import exact_boundary
-from pinnkit.collocation import Amounts, collocate
+from pinnkit.collocation import Amounts, Spot, collocate
 from pinnkit.corners import corner_functions
 from pinnkit.errors import BadInput
 from pinnkit.geometry import Planar, SpaceTime, neck_warning
-from pinnkit.networks import MLP, FeatureMap, FourierMLP
+from pinnkit.hermite import HermiteProducts, scales
+from pinnkit.networks import MLP, FeatureMap, FourierMLP, Joined, Wide
 from pinnkit.optimizers import (
     LBFGS,
     SOAP,
@@ -26,7 +30,7 @@ from pinnkit.optimizers import (
     Spring,
     VariableProjection,
 )
-from pinnkit.polynomials import ChebyshevProducts, Wide
+from pinnkit.polynomials import ChebyshevProducts
 from pinnkit.problem import Problem
 from pinnkit.residuals import Collocation, Residuals
 from pinnkit.settings import Settings
@@ -36,11 +40,12 @@ from pinnkit.vanishing import vanishing
 log = logging.getLogger(__name__)
 
 HEAD_STEPS = 50  # of Gauss–Newton with frozen features, at most
-SLOPE = 1.5  # of the first layer, per half-width of the domain
+SLOPE, WAVES = 1.5, 4.0  # of the first layer, per half-width of the domain; of sines in two dimensions
 SPREAD = 1.0  # of Fourier features, likewise
 INTERIOR_PER_COLUMN, LEAST_INTERIOR = 3, 2000
 BOUNDARY_PER_EDGE, LEAST_BOUNDARY = 40, 600
 POINTS_PER_CORNER = 24  # along each edge
+POINTS_PER_SCALE, BREADTH = 480, 2.0  # of local features, and their spread relative to the width
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,11 @@ class Assembly:
     residuals: Residuals
     optimizer: Optimizer
     steps: int  # that the optimizer is given if nobody says
+
+    @property
+    def columns(self) -> int:
+        """How many linear parameters each field has."""
+        return self.trial.weight.shape[1]
 
 
 def assemble(
@@ -64,7 +74,7 @@ def assemble(
     device = chosen.check_device(settings.device, settings.dtype)
     dtype = {"float64": torch.float64, "float32": torch.float32}[settings.dtype]
     trial = trial_for(problem, settings, features).to(device=device, dtype=dtype)
-    points = points_for(problem, settings, trial)
+    points = points_for(problem, settings, trial.weight.shape[1])
     _warn_of_necks(problem, max(len(c.points) for c in points.values()))
     residuals = Residuals(problem, trial, points)
     if before is None:
@@ -100,8 +110,14 @@ def trial_for(problem: Problem, settings: Settings, features: nn.Module | None =
 
 def network(settings: Settings, inputs: int) -> FeatureMap:
     """The feature map that the settings describe, drawn with their seed."""
-    drawn, polynomials = _layers(settings, inputs), settings.network.polynomials
-    return Wide(drawn, ChebyshevProducts(inputs, polynomials)) if polynomials else drawn
+    drawn, chosen = _layers(settings, inputs), settings.network
+    fixed: list[FeatureMap] = [ChebyshevProducts(inputs, chosen.polynomials)] if chosen.polynomials else []
+    for place in chosen.peaks or ():
+        if len(place) != 2 * inputs or min(place[inputs:]) <= 0:
+            what = f"{list(place)} is not a centre followed by positive widths"
+            raise BadInput("network.peaks", what, f"give {2 * inputs} numbers for each place")
+        fixed += [HermiteProducts(place[:inputs], widths) for widths in scales(place[inputs:])]
+    return Wide(drawn, Joined(fixed)) if fixed else drawn
 
 
 def _layers(settings: Settings, inputs: int) -> FeatureMap:
@@ -110,20 +126,31 @@ def _layers(settings: Settings, inputs: int) -> FeatureMap:
         assert chosen.frequencies is not None
         spread = chosen.slope or SPREAD
         return FourierMLP(inputs, chosen.frequencies, spread, chosen.layers, chosen.activation, generator)
-    return MLP(inputs, chosen.layers, chosen.activation, chosen.slope or SLOPE, generator)
+    slope = WAVES * math.sqrt(2 / inputs) if chosen.activation == "sin" else SLOPE
+    return MLP(inputs, chosen.layers, chosen.activation, chosen.slope or slope, generator)
 
 
-def points_for(problem: Problem, settings: Settings, trial: Trial, draw: int = 0) -> dict[str, Collocation]:
-    """Collocation points: as many as the settings say, else enough for the linear parameters to be well determined."""
+def points_for(problem: Problem, settings: Settings, columns: int, draw: int = 0) -> dict[str, Collocation]:
+    """Collocation points: as many as the settings say, else enough to determine so many linear parameters well."""
     wanted, edges = settings.sampling, len(problem.domain.resolve("boundary"))
-    columns = trial.weight.shape[1]
     many = problem.domain.dimension - 1
     amounts = Amounts(
         wanted.interior or max(INTERIOR_PER_COLUMN * columns, LEAST_INTERIOR),
         wanted.boundary or many * max(BOUNDARY_PER_EDGE * edges, LEAST_BOUNDARY),
         many * POINTS_PER_CORNER if wanted.corner is None else wanted.corner,
+        tuple(_spots(problem, settings)),
     )
     return collocate(problem, wanted.method, amounts, settings.seed, draw)
+
+
+def _spots(problem: Problem, settings: Settings) -> Iterator[Spot]:
+    """Where points gather: on every scale of the local features."""
+    lower, upper = problem.domain.bounds
+    for place in settings.network.peaks or ():
+        centre, widths = np.array_split(np.array(place), 2)
+        for scale in scales(widths.tolist()):
+            deviations = BREADTH * np.array(scale) * (upper - lower) / 2
+            yield Spot((lower + upper + centre * (upper - lower)) / 2, deviations, POINTS_PER_SCALE)
 
 
 def start_head(trial: Trial, settings: Settings) -> None:

@@ -4,7 +4,8 @@ Interior points follow the sampler; boundary points are shared out among the con
 Where the solution is singular at a corner, further points are graded towards it along both its edges: singular
 functions vary on all scales, and a residual that is small at well-spaced points says nothing about the gaps next to a
 corner. Inside, graded points would do harm: where k varies, the residual of a singular function is unbounded there,
-though square integrable, and points that crowd together give it a weight that its area does not have.
+though square integrable, and points that crowd together give it a weight that its area does not have. About peaks
+points are gathered on the scales of the features there.
 
 Points are a function of (seed, draw) alone, so that a resumed run draws the same ones.
 """
@@ -26,12 +27,25 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
+class Spot:
+    """A number of normally distributed points, those in the domain, with this centre and these deviations (d,)."""
+
+    centre: Array
+    deviations: Array
+    count: int
+
+
+@dataclass(frozen=True)
 class Amounts:
-    """How many points: in the interior, on the boundary in all, and graded along both edges of singular corners."""
+    """How many points: in the interior, on the boundary in all, and graded along both edges of singular corners.
+
+    Besides these, `spots` gather points in the interior.
+    """
 
     interior: int
     boundary: int
     corner: int
+    spots: tuple[Spot, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,8 +60,15 @@ class _Sampler:
         if condition.points is not None:
             return Collocation(condition.points, values=condition.values)
         if condition.on == INTERIOR:
-            return Collocation(self.problem.domain.sample(self.amounts.interior, self.method, self.rng))
+            return Collocation(np.concatenate([self._spread(), *map(self._gathered, self.amounts.spots)]))
         return self._boundary(condition)
+
+    def _spread(self) -> Array:
+        return self.problem.domain.sample(self.amounts.interior, self.method, self.rng)
+
+    def _gathered(self, spot: Spot) -> Array:
+        points = self.rng.normal(spot.centre, spot.deviations, (spot.count, len(spot.centre)))
+        return points[self.problem.domain.contains_strictly(points)]
 
     def _boundary(self, condition: Condition) -> Collocation:
         domain = self.problem.domain

@@ -1,7 +1,8 @@
 """The automatic choice: least squares with features that grow until they resolve the solution, then what is needed.
 
 Polynomials are added to the feature map, twice as many each time, and the head is solved for; the residual on fresh
-points says whether that helped. Where it stays large, no frozen features of this kind will do, and all parameters are
+points says whether that helped. Where a first few do not see the solution because its source is local, local features
+join them there. Where the residual stays large, no frozen features of these kinds will do, and all parameters are
 trained from the best of them by Gauss–Newton.
 """
 
@@ -10,13 +11,15 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from pinnkit.peaks import peak
 from pinnkit.problem import Problem
 from pinnkit.settings import Adam, Auto, GaussNewton, LeastSquares, Settings
 from pinnkit.training import Training
 
 FEW, FEW_ON_A_LINE = 100, 25  # polynomials to begin with
 MOST = 3200
-GAIN = 0.1  # two enlargements together have to lower the misfit below this part of it
+MANY = 1000  # from which on one enlargement has to be worth it, below that two together
+GAIN = 0.1  # part of the misfit below which they have to lower it
 ROUGH = 0.05  # misfit above which the solution is not seen yet, and gains are not asked for
 SLOWER = 8  # how many times longer twice as many features take
 UNRESOLVED = 0.03  # misfit from which on all parameters are trained
@@ -67,15 +70,26 @@ def _grown(problem: Problem, settings: Settings, run: Run) -> Training:
         misfits.append(latest.misfit())
         log.info("%d polynomials: misfit %.1e", count, misfits[-1])
         best = latest if best is None or misfits[-1] <= min(misfits) else best
+        if len(misfits) == 1:
+            settings = _with_peaks(settings, latest, misfits[0])
         seconds, count = time.perf_counter() - start, 2 * count
     assert best is not None
     return best
+
+
+def _with_peaks(settings: Settings, first: Training, misfit: float) -> Settings:
+    """The settings with a place for local features, where the source of what is not resolved yet is local."""
+    if settings.network.peaks is not None or misfit < ROUGH or (place := peak(first)) is None:
+        return settings
+    log.info("a local source: local features at %s", ", ".join(f"{value:.3g}" for value in place))
+    return replace(settings, network=replace(settings.network, peaks=(place,)))
 
 
 def _worthwhile(latest: Training, misfits: list[float], count: int, seconds: float) -> bool:
     """Whether to go on to `count` polynomials."""
     if count > MOST or latest.stopped_by_limit or misfits[-1] <= latest.settings.training.tolerance:
         return False
-    if len(misfits) > 2 and GAIN * misfits[-3] < misfits[-1] < ROUGH:
+    before = misfits[-2:-1] if count > MANY else misfits[-3:-2]
+    if before and GAIN * before[0] < misfits[-1] < ROUGH:
         return False
     return SLOWER * seconds < latest.limit - latest.seconds

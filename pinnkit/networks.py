@@ -153,9 +153,23 @@ def linear(jets: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 class FeatureMap(nn.Module):
-    """Contract of our feature maps: `width`, and `jets` with `forward` as its value row."""
+    """Contract of our feature maps: `width`, and `jets` with `forward` as its value row.
+
+    The `fixed` features, if there are any, stand behind the `trained` ones and have no parameters: at given points they
+    are computed once.
+    """
 
     width: int
+
+    @property
+    def trained(self) -> "FeatureMap":
+        """The features without the fixed ones."""
+        return self
+
+    @property
+    def fixed(self) -> "FeatureMap | None":
+        """The features that no parameter changes."""
+        return None
 
     @property
     def typical(self) -> int:
@@ -232,3 +246,34 @@ class FourierMLP(FeatureMap):
 
     def jets(self, points: Tensor, indices: Sequence[Index]) -> Tensor:
         return self.layers.jets(activate("sin", linear(points, self.waves, self.phases), indices), indices)
+
+
+class Joined(FeatureMap):
+    """Feature maps side by side."""
+
+    def __init__(self, parts: Sequence[FeatureMap]) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(parts)
+        self.width = sum(part.width for part in parts)
+
+    def jets(self, points: Tensor, indices: Sequence[Index]) -> Tensor:
+        return torch.cat([part.jets(points, indices) for part in self.parts], -1)
+
+
+class Wide(Joined):
+    """The features of a network, and beside them fixed ones, whose derivatives are of all sizes."""
+
+    def __init__(self, network: FeatureMap, fixed: FeatureMap) -> None:
+        super().__init__([network, fixed])
+
+    @property
+    def trained(self) -> FeatureMap:
+        return self.parts[0]
+
+    @property
+    def fixed(self) -> FeatureMap:
+        return self.parts[1]
+
+    @property
+    def typical(self) -> int:
+        return self.trained.typical

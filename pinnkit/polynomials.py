@@ -11,6 +11,7 @@ features alone need a multiple of the columns and coefficients that grow without
 import heapq
 import math
 from collections.abc import Sequence
+from itertools import groupby
 
 import torch
 from torch import Tensor
@@ -22,30 +23,49 @@ EUCLIDEAN = 3  # dimensions up to which k is measured by its length
 
 
 class ChebyshevProducts(FeatureMap):
-    """The first `width` products of Chebyshev polynomials in the scaled coordinates, without the constant."""
+    """The `width` smallest products of Chebyshev polynomials in the scaled coordinates, without the constant.
+
+    They are sorted by their degrees, so that those with the same leading factors stand side by side and are computed
+    as one outer product for each point.
+    """
 
     degrees: Tensor  # (width, d)
+    leading: Tensor  # (runs, d - 1)
 
     def __init__(self, inputs: int, width: int) -> None:
         super().__init__()
-        self.width = width
-        self.register_buffer("degrees", torch.tensor(_smallest(inputs, width + 1)[1:]), persistent=False)
+        degrees = sorted(_smallest(inputs, width + 1)[1:])
+        runs = {leading: [k[-1] for k in run] for leading, run in groupby(degrees, key=lambda k: k[:-1])}
+        self.width, self.runs = width, [slice(run[0], run[-1] + 1) for run in runs.values()]
+        self.register_buffer("degrees", torch.tensor(degrees), persistent=False)
+        self.register_buffer("leading", torch.tensor(list(runs), dtype=torch.long), persistent=False)
 
     def jets(self, points: Tensor, indices: Sequence[Index]) -> Tensor:
         """Jets (C, n, width); the jets `points` (C, n, d) must be those of scaled coordinates, x̂ᵢ a multiple of xᵢ."""
         tables = _derivatives(points[0], int(self.degrees.max()), max(map(len, indices)))
         row = {index: points[i] for i, index in enumerate(indices)}
-        rows = []
-        for index in indices:
-            orders = [index.count(i) for i in range(points.shape[2])]
-            slopes = math.prod(row[(i,)][:, i] ** order for i, order in enumerate(orders) if order)
-            factors = [tables[order][i][self.degrees[:, i]] for i, order in enumerate(orders)]
-            rows.append(math.prod(factors[1:], start=factors[0] * slopes).T)
-        return torch.stack(rows)
+        out = points.new_empty(len(indices), points.shape[1], self.width)
+        for k, index in enumerate(indices):
+            *orders, last = (index.count(i) for i in range(points.shape[2]))
+            front = torch.ones_like(points[0, :, :1]).expand(-1, len(self.runs))
+            for i in index:
+                front = front * row[(i,)][:, i, None]
+            for i, order in enumerate(orders):
+                front = front * tables[order][i][:, self.leading[:, i]]
+            self._outer(front, tables[last][-1], out[k])
+        return out
+
+    def _outer(self, front: Tensor, table: Tensor, out: Tensor) -> None:
+        """Fill `out` (n, width): each column of `front` times the columns of its run in the table of the last factor."""
+        begin = 0
+        for column, run in zip(front.unbind(-1), self.runs, strict=True):
+            end = begin + run.stop - run.start
+            out[:, begin:end] = column[:, None] * table[:, run]
+            begin = end
 
 
 def _derivatives(x: Tensor, degree: int, order: int) -> list[Tensor]:
-    """T_k^(m) at x (n, d), each m ≤ order a tensor (d, degree + 1, n), from T_k = 2x T_{k−1} − T_{k−2}."""
+    """T_k^(m) at x (n, d), each m ≤ order a tensor (d, n, degree + 1), from T_k = 2x T_{k−1} − T_{k−2}."""
     one, zero = torch.ones_like(x), torch.zeros_like(x)
     tables = [[one, x, *(zero,) * (degree - 1)]] + [[zero, one if m == 1 else zero] for m in range(1, order + 1)]
     for k in range(2, degree + 1):
@@ -53,7 +73,7 @@ def _derivatives(x: Tensor, degree: int, order: int) -> list[Tensor]:
         for m in range(1, order + 1):
             below = tables[m - 1][k - 1]
             tables[m].append(2 * m * below + 2 * x * tables[m][k - 1] - tables[m][k - 2])
-    return [torch.stack(table[: degree + 1]).permute(2, 0, 1).contiguous() for table in tables]
+    return [torch.stack(table[: degree + 1]).permute(2, 1, 0).contiguous() for table in tables]
 
 
 def _smallest(dimension: int, count: int) -> list[tuple[int, ...]]:
@@ -74,19 +94,3 @@ def _smallest(dimension: int, count: int) -> list[tuple[int, ...]]:
 
 def _size(k: Sequence[int]) -> int:
     return sum(i * i for i in k) if len(k) <= EUCLIDEAN else math.prod(1 + i for i in k)
-
-
-class Wide(FeatureMap):
-    """The features of a network, and polynomials beside them, whose derivatives are of all sizes."""
-
-    def __init__(self, network: FeatureMap, polynomials: ChebyshevProducts) -> None:
-        super().__init__()
-        self.network, self.polynomials = network, polynomials
-        self.width = network.width + polynomials.width
-
-    @property
-    def typical(self) -> int:
-        return self.network.typical
-
-    def jets(self, points: Tensor, indices: Sequence[Index]) -> Tensor:
-        return torch.cat([part.jets(points, indices) for part in (self.network, self.polynomials)], -1)

@@ -69,14 +69,16 @@ class Network(Group):
     """The feature map: layers, with Chebyshev polynomials beside them, and a linear head, started by `head`.
 
     `slope` scales the first layer (None: automatic). `polynomials` is how many there are; None: as many as resolve the
-    solution where the head alone is solved for, none where everything is trained.
+    solution where the head alone is solved for, none where everything is trained. Likewise `peaks` are places where
+    local functions stand: centre, then widths, in coordinates scaled to [−1, 1].
     """
 
     key: ClassVar[str] = "network"
     name: Literal["mlp", "fourier"] = "mlp"
     layers: tuple[Width, ...] = (100,)
     polynomials: Annotated[int, Between(0, 8192)] | None = None
-    activation: Literal["tanh", "sin", "gelu", "silu", "softplus"] = "tanh"
+    peaks: tuple[tuple[float, ...], ...] | None = None
+    activation: Literal["tanh", "sin", "gelu", "silu", "softplus"] = "sin"
     slope: Positive | None = None
     frequencies: Width | None = None  # Fourier features, only of the network "fourier"
     corners: bool = True  # add the singular functions of the domain's corners

@@ -372,8 +372,9 @@ def _to_resume(settings: Settings, folder: Path | None) -> dict[str, Any] | None
 
 def _with_choices(now: dict[str, Any], then: Mapping[str, Any]) -> dict[str, Any]:
     """Settings in which what is chosen automatically is as it was chosen then."""
-    if now["network"]["polynomials"] is None:
-        now["network"]["polynomials"] = then["network"]["polynomials"]
+    for key in ("polynomials", "peaks"):
+        if now["network"][key] is None:
+            now["network"][key] = then["network"][key]
     if now["optimizer"]["name"] == "auto":
         now["optimizer"] = then["optimizer"]
     return now

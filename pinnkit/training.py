@@ -69,8 +69,8 @@ class Training:
         """
         exact = [name for name, condition in self.problem.conditions.items() if condition.points is None]
         start = sum(float(self.history[0].get(f"loss/{name}") or 0.0) for name in exact)
-        trial, points = self.assembly.trial, points_for(self.problem, self.settings, self.assembly.trial, FRESH)
-        fresh = Residuals(self.problem, trial, {name: points[name] for name in exact})
+        points = points_for(self.problem, self.settings, 0, FRESH)  # few will do: nothing is fitted to them
+        fresh = Residuals(self.problem, self.assembly.trial, {name: points[name] for name in exact})
         fresh.scale_like(self.assembly.residuals)
         return math.sqrt(loss_of(fresh(self.theta)) / start) if start > 0 else 0.0
 
@@ -123,7 +123,7 @@ class Training:
         assembly, every = self.assembly, self.settings.sampling.resample
         if every and self.step and self.step % every == 0:
             draw = self.step // every
-            assembly.residuals.redraw(points_for(self.problem, self.settings, assembly.trial, draw))
+            assembly.residuals.redraw(points_for(self.problem, self.settings, assembly.columns, draw))
         self.theta, self.state, info = assembly.optimizer.step(assembly.residuals, self.theta, self.state)
         self.step += 1
         if not (math.isfinite(info.loss) and bool(torch.isfinite(self.theta).all())):
@@ -182,7 +182,7 @@ class Training:
         limits = (ALL_STEPS, TIME_IS_UP, BELOW_TOLERANCE)  # these may be others now
         self.stop_reason = "" if snapshot["stop_reason"] in limits else snapshot["stop_reason"]
         draw = max(self.step - 1, 0) // every if every else 0
-        assembly.residuals.redraw(points_for(self.problem, self.settings, assembly.trial, draw))
+        assembly.residuals.redraw(points_for(self.problem, self.settings, assembly.columns, draw))
 
 
 def _moved(content: Any, like: Tensor) -> Any:

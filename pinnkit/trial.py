@@ -46,11 +46,15 @@ class Exact(Protocol):
 
 @dataclass(frozen=True)
 class Prepared:
-    """What the trial function needs of fixed points, once: jets of the scaled coordinates and of what is known."""
+    """What the trial function needs of fixed points, once: jets of the scaled coordinates and of what is known.
+
+    `fixed` are the columns that no parameter changes: features without parameters, times the distance if there is one,
+    and the enrichment.
+    """
 
     indices: list[Index]
     points: Tensor  # (C, n, d)
-    enrichment: Tensor | None  # (C, n, count)
+    fixed: Tensor | None  # (C, n, columns)
     exact: Tensor | None = None  # (C, n, 2)
 
 
@@ -110,8 +114,17 @@ class Trial(nn.Module):
         for row, index in enumerate(indices):
             if len(index) == 1:
                 points[row, :, index[0]] = 1 / self.halfwidth[index[0]]
-        known = self.enrichment.jets(x.unbind(-1), indices) if self.enrichment else None
-        return Prepared(indices, points, known, self.exact.jets(x.unbind(-1), indices) if self.exact else None)
+        exact = self.exact.jets(x.unbind(-1), indices) if self.exact else None
+        return Prepared(indices, points, self._fixed(x, points, exact, indices), exact)
+
+    def _fixed(self, x: Tensor, points: Tensor, exact: Tensor | None, indices: Sequence[Index]) -> Tensor | None:
+        parts = []
+        if isinstance(self.features, FeatureMap) and self.features.fixed is not None:
+            columns = self.features.fixed.jets(points, indices)
+            parts.append(columns if exact is None else leibniz(exact[..., :1], columns, indices))
+        if self.enrichment is not None:
+            parts.append(self.enrichment.jets(x.unbind(-1), indices))
+        return torch.cat(parts, -1) if len(parts) > 1 else parts[0] if parts else None
 
     def known(self, x: Tensor) -> Tensor:
         """What is held of u whatever θ is, (n, fields), at points (n, d): the lift, or nothing."""
@@ -124,30 +137,29 @@ class Trial(nn.Module):
 
     def _jets(self, at: Prepared) -> Tensor:
         assert isinstance(self.features, FeatureMap)
-        columns = self.features.jets(at.points, at.indices)
+        columns = self.features.trained.jets(at.points, at.indices)
+        trained, fixed = self.weight.tensor_split([columns.shape[-1]], -1)
+        out = linear(columns, trained, self.bias)
         if at.exact is not None:
-            return at.exact[..., 1:] + self.amplitude * self._off_the_data(columns, at.enrichment, at.exact, at.indices)
-        if at.enrichment is not None:
-            columns = torch.cat([columns, at.enrichment], -1)
-        out = self.amplitude * linear(columns, self.weight, self.bias)
-        return torch.cat([out[:1] + self.offset, out[1:]])
+            out = leibniz(at.exact[..., :1], out, at.indices)
+        if at.fixed is not None:
+            out = out + linear(at.fixed, fixed)
+        return self._scaled(out, at.exact)
 
-    def _off_the_data(
-        self, columns: Tensor, enrichment: Tensor | None, exact: Tensor, indices: Sequence[Index]
-    ) -> Tensor:
-        """Jets of distance · (features Wᵀ + b) + enrichment Cᵀ."""
-        out = leibniz(exact[..., :1], linear(columns, self.weight[..., : self.width], self.bias), indices)
-        return out if enrichment is None else out + linear(enrichment, self.weight[..., self.width :])
+    def _scaled(self, out: Tensor, exact: Tensor | None) -> Tensor:
+        """Jets of amplitude · out, on top of the lift or of the offset."""
+        out = self.amplitude * out
+        return torch.cat([out[:1] + self.offset, out[1:]]) if exact is None else out + exact[..., 1:]
 
     def _values(self, x: Tensor) -> Tensor:
-        columns = self.features((x - self.centre) / self.halfwidth)
-        known = self.enrichment.jets(x.unbind(-1), [()]) if self.enrichment is not None else None
-        if self.exact is not None:
-            exact = self.exact.jets(x.unbind(-1), [()])
-            return exact[0, :, 1:] + self.amplitude * self._off_the_data(columns[None], known, exact, [()])[0]
-        if known is not None:
-            columns = torch.cat([columns, known[0]], -1)
-        return self.offset + self.amplitude * (columns @ self.weight.mT + self.bias)
+        weight, beyond = self.weight.tensor_split([self.width], -1)
+        out = (self.features((x - self.centre) / self.halfwidth) @ weight.mT + self.bias)[None]
+        exact = self.exact.jets(x.unbind(-1), [()]) if self.exact else None
+        if exact is not None:
+            out = exact[..., :1] * out
+        if self.enrichment is not None:
+            out = out + self.enrichment.jets(x.unbind(-1), [()]) @ beyond.mT
+        return self._scaled(out, exact)[0]
 
 
 def _ask_width(features: nn.Module, inputs: int) -> int:

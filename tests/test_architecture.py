@@ -13,10 +13,10 @@ PACKAGE = Path(__file__).resolve().parent.parent / "pinnkit"
 
 ROOMS = (
     "errors", "home", "conversion", "settings", "measurements", "progress", "signals",
-    "files", "chebyshev", "geometry", "forms", "linear_algebra", "operators", "networks", "polynomials",
+    "files", "chebyshev", "geometry", "forms", "linear_algebra", "operators", "networks", "polynomials", "hermite",
     "taylor", "lift", "trial", "optimizers", "problem", "coefficients", "wellposed", "corners", "boundary",
     "vanishing", "residuals", "collocation", "evaluation", "reference", "catalogue",
-    "checkpoint", "assembly", "training", "growth", "modes",
+    "checkpoint", "assembly", "training", "peaks", "growth", "modes",
     "export", "plotting", "report", "result", "tasks",
     "refusal", "composition", "sweep", "__main__",
 )  # fmt: skip

@@ -7,7 +7,8 @@ from numpy.polynomial.chebyshev import chebval
 from torch.testing import assert_close
 
 from pinnkit.networks import MLP, closure
-from pinnkit.polynomials import ChebyshevProducts, Wide
+from pinnkit.networks import Wide
+from pinnkit.polynomials import ChebyshevProducts
 
 
 def points(n: int, d: int) -> torch.Tensor:

@@ -42,7 +42,7 @@ class LeastSquares(Optimizer):
             loss = loss_of(reached)
             if loss < before:
                 missed = (reached - r - length * (matrix @ change)).norm()
-                round_off = 10 * torch.finfo(r.dtype).eps * (matrix.abs() @ change.abs()).norm()
+                round_off = 2 * torch.finfo(r.dtype).eps * (matrix.abs() @ change.abs()).norm()
                 affine = bool(missed <= self.affine * reached.norm() + round_off) and bool((matrix != 0).any(0).all())
                 solved = affine or loss > (1 - self.gain) * before
                 return trial, state, Info(loss, "head solved" if solved else None)
