@@ -40,7 +40,8 @@ from pinnkit.vanishing import vanishing
 log = logging.getLogger(__name__)
 
 HEAD_STEPS = 50  # of Gauss–Newton with frozen features, at most
-SLOPE, WAVES = 1.5, 4.0  # of the first layer, per half-width of the domain; of sines in two dimensions
+SLOPE = 1.5  # of the first layer, per half-width of the domain
+WAVES, WAVES_ALONE = 3.0, 6.0  # of sines in two dimensions, likewise: beside polynomials, and without them
 SPREAD = 1.0  # of Fourier features, likewise
 INTERIOR_PER_COLUMN, LEAST_INTERIOR = 3, 2000
 BOUNDARY_PER_EDGE, LEAST_BOUNDARY = 40, 600
@@ -126,8 +127,9 @@ def _layers(settings: Settings, inputs: int) -> FeatureMap:
         assert chosen.frequencies is not None
         spread = chosen.slope or SPREAD
         return FourierMLP(inputs, chosen.frequencies, spread, chosen.layers, chosen.activation, generator)
-    slope = WAVES * math.sqrt(2 / inputs) if chosen.activation == "sin" else SLOPE
-    return MLP(inputs, chosen.layers, chosen.activation, chosen.slope or slope, generator)
+    waves = (WAVES if chosen.polynomials else WAVES_ALONE) * math.sqrt(2 / inputs)
+    slope = chosen.slope or (waves if chosen.activation == "sin" else SLOPE)
+    return MLP(inputs, chosen.layers, chosen.activation, slope, generator)
 
 
 def points_for(problem: Problem, settings: Settings, columns: int, draw: int = 0) -> dict[str, Collocation]:

@@ -21,6 +21,7 @@ MOST = 3200
 MANY = 1000  # from which on one enlargement has to be worth it, below that two together
 GAIN = 0.1  # part of the misfit below which they have to lower it
 ROUGH = 0.05  # misfit above which the solution is not seen yet, and gains are not asked for
+RESOLVED, NEARLY = 1e-11, 1e-9  # misfits from which on more features are not worth it, and many are not
 SLOWER = 8  # how many times longer twice as many features take
 UNRESOLVED = 0.03  # misfit from which on all parameters are trained
 log = logging.getLogger(__name__)
@@ -87,9 +88,9 @@ def _with_peaks(settings: Settings, first: Training, misfit: float) -> Settings:
 
 def _worthwhile(latest: Training, misfits: list[float], count: int, seconds: float) -> bool:
     """Whether to go on to `count` polynomials."""
-    if count > MOST or latest.stopped_by_limit or misfits[-1] <= latest.settings.training.tolerance:
+    resolved, before = (NEARLY, misfits[-2:-1]) if count > MANY else (RESOLVED, misfits[-3:-2])
+    if count > MOST or latest.stopped_by_limit or misfits[-1] <= max(resolved, latest.settings.training.tolerance):
         return False
-    before = misfits[-2:-1] if count > MANY else misfits[-3:-2]
     if before and GAIN * before[0] < misfits[-1] < ROUGH:
         return False
     return SLOWER * seconds < latest.limit - latest.seconds

@@ -30,6 +30,8 @@ def scales(widths: Sequence[float]) -> Iterator[list[float]]:
 class HermiteProducts(FeatureMap):
     """All products of Hermite functions up to the total degree that keeps them to `most`, on a single scale."""
 
+    degrees: Tensor  # (width, d)
+
     def __init__(self, centre: Sequence[float], widths: Sequence[float], most: int = MOST) -> None:
         super().__init__()
         self.centre, self.widths, d = tuple(centre), tuple(widths), len(centre)
@@ -60,7 +62,7 @@ def _up_to(degree: int, dimension: int) -> Iterator[tuple[int, ...]]:
 
 
 def _derivatives(t: Tensor, degree: int, order: int) -> list[Tensor]:
-    """ψ_k^(m) at t (n, d), each m ≤ order a tensor (d, n, degree + 1), by ψ_k' = √(k/2) ψ_{k−1} − √((k+1)/2) ψ_{k+1}."""
+    """ψ_k^(m) at t (n, d), m ≤ order, each (d, n, degree + 1), by ψ_k' = √(k/2) ψ_{k−1} − √((k+1)/2) ψ_{k+1}."""
     table = [torch.exp(-t * t / 2) / math.pi**0.25]
     for k in range(degree + order):
         before = math.sqrt(k / (k + 1)) * table[k - 1] if k else 0

@@ -13,9 +13,9 @@ tensor; the reverse sweep returns the gradient *per point*, which is the Jacobia
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import combinations, pairwise
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -257,23 +257,29 @@ class Joined(FeatureMap):
         self.width = sum(part.width for part in parts)
 
     def jets(self, points: Tensor, indices: Sequence[Index]) -> Tensor:
-        return torch.cat([part.jets(points, indices) for part in self.parts], -1)
+        parts = cast(Iterable[FeatureMap], self.parts)
+        return torch.cat([part.jets(points, indices) for part in parts], -1)
 
 
-class Wide(Joined):
+class Wide(FeatureMap):
     """The features of a network, and beside them fixed ones, whose derivatives are of all sizes."""
 
-    def __init__(self, network: FeatureMap, fixed: FeatureMap) -> None:
-        super().__init__([network, fixed])
+    def __init__(self, network: FeatureMap, beside: FeatureMap) -> None:
+        super().__init__()
+        self.network, self.beside = network, beside
+        self.width = network.width + beside.width
 
     @property
     def trained(self) -> FeatureMap:
-        return self.parts[0]
+        return self.network
 
     @property
     def fixed(self) -> FeatureMap:
-        return self.parts[1]
+        return self.beside
 
     @property
     def typical(self) -> int:
-        return self.trained.typical
+        return self.network.typical
+
+    def jets(self, points: Tensor, indices: Sequence[Index]) -> Tensor:
+        return torch.cat([part.jets(points, indices) for part in (self.network, self.beside)], -1)

@@ -19,7 +19,7 @@ def peak(training: Training) -> tuple[float, ...] | None:
 
     The squared residual r² of the trial function without its head is taken as a density: it fills the part
     (Σ r²)² / (N Σ r⁴) of the domain, and its moments are those of a Gaussian source of √2 times its deviation, or of
-    the Laplacian of such a peak. Points further off than some deviations are left out, again and again: they are background.
+    the Laplacian of such a peak. Points further off than some deviations are background and left out, again and again.
     """
     bounds = training.problem.domain.bounds
     points = training.problem.domain.sample(SAMPLES, rng=np.random.default_rng(0))

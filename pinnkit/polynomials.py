@@ -56,7 +56,7 @@ class ChebyshevProducts(FeatureMap):
         return out
 
     def _outer(self, front: Tensor, table: Tensor, out: Tensor) -> None:
-        """Fill `out` (n, width): each column of `front` times the columns of its run in the table of the last factor."""
+        """Fill `out` (n, width): each column of `front` times those of its run in the table of the last factor."""
         begin = 0
         for column, run in zip(front.unbind(-1), self.runs, strict=True):
             end = begin + run.stop - run.start

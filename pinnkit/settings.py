@@ -234,7 +234,7 @@ class Training(Group):
     key: ClassVar[str] = "training"
     max_steps: Count | None = None
     max_seconds: Positive | None = None
-    tolerance: Positive = 1e-10  # stop once the relative residual is below
+    tolerance: Positive = 1e-12  # stop once the relative residual is below
     evaluate_every: Count = 10
     checkpoint_seconds: Positive = 60.0
 

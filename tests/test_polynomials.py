@@ -6,8 +6,7 @@ import torch
 from numpy.polynomial.chebyshev import chebval
 from torch.testing import assert_close
 
-from pinnkit.networks import MLP, closure
-from pinnkit.networks import Wide
+from pinnkit.networks import MLP, Wide, closure
 from pinnkit.polynomials import ChebyshevProducts
 
 
