@@ -112,7 +112,7 @@ def test_every_optimizer_has_a_bar():
 def test_every_optimizer_lowers_loss_and_error(name, head):
     steps, bar = BARS[name]
     optimizer = ADAM_LBFGS if name == "adam_lbfgs" else name
-    layers = [4] if name == "auto" else SMALL["network"]["layers"]  # so few that their head alone does not suffice
+    layers = [12] if name == "auto" else SMALL["network"]["layers"]  # so few that their head alone does not suffice
     result = trained(optimizer, steps, network={**SMALL["network"], "layers": layers, "head": head})
     losses = [row["loss"] for row in result.history]
     assert losses[-1] <= losses[0] and losses[-1] == pytest.approx(min(losses), rel=0.5)
