@@ -123,6 +123,8 @@ def network(settings: Settings, inputs: int) -> FeatureMap:
 
 def _layers(settings: Settings, inputs: int) -> FeatureMap:
     chosen, generator = settings.network, torch.Generator().manual_seed(settings.seed)
+    for _ in range(chosen.draw or 0):
+        generator.manual_seed(int(torch.randint(2**62, (), generator=generator)))
     if chosen.name == "fourier":
         assert chosen.frequencies is not None
         spread = chosen.slope or SPREAD

@@ -3,7 +3,7 @@
 Polynomials are added to the feature map, twice as many each time, and the head is solved for; the residual on fresh
 points says whether that helped. Where a first few do not see the solution because its source is local, local features
 join them there. Where the residual stays large, no frozen features of these kinds will do, and all parameters are
-trained from the best of them by Gauss–Newton.
+trained from the best of them by Gauss–Newton; where that ends in a minimum that is no solution, it starts from others.
 """
 
 import logging
@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from pinnkit.peaks import peak
+from pinnkit.peaks import peaks
 from pinnkit.problem import Problem
 from pinnkit.settings import Adam, Auto, GaussNewton, LeastSquares, Settings
 from pinnkit.training import Training
@@ -23,7 +23,8 @@ GAIN = 0.1  # part of the misfit below which they have to lower it
 ROUGH = 0.05  # misfit above which the solution is not seen yet, and gains are not asked for
 RESOLVED, NEARLY = 1e-13, 1e-9  # misfits from which on more features are not worth it, and many are not
 SLOWER = 8  # how many times longer twice as many features take
-UNRESOLVED = 0.03  # misfit from which on all parameters are trained
+UNRESOLVED = 0.03  # misfit from which on all parameters are trained, and from which on they are stuck
+STARTS = 10
 log = logging.getLogger(__name__)
 
 Run = Callable[[Settings, Training | None], Training]  # trains as told, after another training if there was one
@@ -33,12 +34,27 @@ def train(problem: Problem, settings: Settings, run: Run) -> Training:
     """The training that leaves the smallest residual on fresh points, among those that the settings leave open."""
     chosen = _chosen(settings)
     best = _grown(problem, chosen, run) if _grows(chosen) else run(chosen, None)
-    if not _may_go_on(settings, best) or (misfit := best.misfit()) <= UNRESOLVED:
-        return best
-    log.info("frozen features leave a misfit of %.1e: training all parameters by Gauss–Newton", misfit)
-    network = replace(best.settings.network, head="solved")
-    after = run(replace(best.settings, optimizer=GaussNewton(), network=network), best)
-    return after if after.misfit() < misfit else best
+    if _may_go_on(settings, best) and (misfit := best.misfit()) > UNRESOLVED:
+        log.info("frozen features leave a misfit of %.1e: training all parameters by Gauss–Newton", misfit)
+        network = replace(settings.network, head="solved")  # without polynomials, unless they are asked for
+        best = _better(best, run(replace(best.settings, optimizer=GaussNewton(), network=network), best))
+    for draw in range(1, STARTS if settings.network.draw is None else 0):
+        if not _is_stuck(best):
+            break
+        log.info("stuck at a misfit of %.1e: another start", best.misfit())
+        network = replace(best.settings.network, draw=draw)
+        best = _better(best, run(replace(best.settings, network=network), best))
+    return best
+
+
+def _better(one: Training, other: Training) -> Training:
+    return other if other.misfit() < one.misfit() else one
+
+
+def _is_stuck(training: Training) -> bool:
+    """Whether all parameters were trained and ended in a minimum that is no solution, with time left."""
+    trained = isinstance(training.settings.optimizer, GaussNewton) and not training.stopped_by_limit
+    return trained and training.step < training.last and training.misfit() > UNRESOLVED
 
 
 def _may_go_on(settings: Settings, best: Training) -> bool:
@@ -79,11 +95,13 @@ def _grown(problem: Problem, settings: Settings, run: Run) -> Training:
 
 
 def _with_peaks(settings: Settings, first: Training, misfit: float) -> Settings:
-    """The settings with a place for local features, where the source of what is not resolved yet is local."""
-    if settings.network.peaks is not None or misfit < ROUGH or (place := peak(first)) is None:
+    """The settings with places for local features, where the source of what is not resolved yet is local."""
+    if settings.network.peaks is not None or misfit < ROUGH:
         return settings
-    log.info("a local source: local features at %s", ", ".join(f"{value:.3g}" for value in place))
-    return replace(settings, network=replace(settings.network, peaks=(place,)))
+    found = peaks(first)
+    for place in found:
+        log.info("a local source: local features at %s", ", ".join(f"{value:.3g}" for value in place))
+    return replace(settings, network=replace(settings.network, peaks=found))
 
 
 def _worthwhile(latest: Training, misfits: list[float], count: int, seconds: float) -> bool:

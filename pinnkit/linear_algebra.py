@@ -3,19 +3,37 @@
 import torch
 from torch import Tensor
 
+MANY = 1000  # columns from which on damping takes the place of truncation
+
 
 def minimum_norm(matrix: Tensor, rhs: Tensor, cutoff: float = 1e-14) -> Tensor:
     """argmin ‖A w − b‖ of least norm in columns scaled to norm 1, by the singular value decomposition.
 
     Singular values below `cutoff` (at least ten units of round-off) times the largest are dropped. Pivoted QR (gelsy)
     takes as long; PyTorch's call of it gave different answers for the same matrix (measured with 2.13).
+    With many columns small singular values are damped instead, argmin ‖A w − b‖² + ‖cutoff · w‖²: one QR factorisation
+    does that in less than half the time, and leaves residuals as small.
     """
     scale = matrix.norm(dim=0)
     scale = torch.where(scale > 0, scale, 1.0)
     cutoff = max(cutoff, 10 * torch.finfo(matrix.dtype).eps)
+    method = _damped if matrix.shape[1] > MANY else _truncated
+    return method(matrix / scale, rhs, cutoff) / scale
+
+
+def _truncated(matrix: Tensor, rhs: Tensor, cutoff: float) -> Tensor:
     if matrix.device.type == "cpu":
-        return torch.linalg.lstsq(matrix / scale, rhs[:, None], rcond=cutoff, driver="gelsd").solution[:, 0] / scale
-    q, upper = torch.linalg.qr(matrix / scale)
+        return torch.linalg.lstsq(matrix, rhs[:, None], rcond=cutoff, driver="gelsd").solution[:, 0]
+    q, upper = torch.linalg.qr(matrix)
     u, s, vh = torch.linalg.svd(upper)
     inverse = torch.where(s > cutoff * s[0], 1 / s, 0.0)
-    return vh.mH @ (inverse * (u.mH @ (q.mH @ rhs))) / scale
+    return vh.mH @ (inverse * (u.mH @ (q.mH @ rhs)))
+
+
+def _damped(matrix: Tensor, rhs: Tensor, damping: float) -> Tensor:
+    n = matrix.shape[1]
+    below = damping * torch.eye(n, dtype=matrix.dtype, device=matrix.device)
+    factors, reflectors = torch.geqrf(torch.cat([matrix, below]))
+    extended = torch.cat([rhs, rhs.new_zeros(n)])[:, None]
+    rotated = torch.ormqr(factors, reflectors, extended, transpose=True)[:n]
+    return torch.linalg.solve_triangular(factors[:n], rotated, upper=True)[:, 0]

@@ -70,7 +70,8 @@ class Network(Group):
 
     `slope` scales the first layer (None: automatic). `polynomials` is how many there are; None: as many as resolve the
     solution where the head alone is solved for, none where everything is trained. Likewise `peaks` are places where
-    local functions stand: centre, then widths, in coordinates scaled to [−1, 1].
+    local functions stand: centre, then widths, in coordinates scaled to [−1, 1]. `draw` counts draws of the layers
+    from one seed; None: the first, and others where training gets stuck.
     """
 
     key: ClassVar[str] = "network"
@@ -78,6 +79,7 @@ class Network(Group):
     layers: tuple[Width, ...] = (100,)
     polynomials: Annotated[int, Between(0, 8192)] | None = None
     peaks: tuple[tuple[float, ...], ...] | None = None
+    draw: Whole | None = None
     activation: Literal["tanh", "sin", "gelu", "silu", "softplus"] = "sin"
     slope: Positive | None = None
     frequencies: Width | None = None  # Fourier features, only of the network "fourier"

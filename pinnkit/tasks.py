@@ -372,7 +372,7 @@ def _to_resume(settings: Settings, folder: Path | None) -> dict[str, Any] | None
 
 def _with_choices(now: dict[str, Any], then: Mapping[str, Any]) -> dict[str, Any]:
     """Settings in which what is chosen automatically is as it was chosen then."""
-    for key in ("polynomials", "peaks"):
+    for key in ("polynomials", "peaks", "draw"):
         if now["network"][key] is None:
             now["network"][key] = then["network"][key]
     if now["optimizer"]["name"] == "auto":

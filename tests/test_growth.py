@@ -3,9 +3,9 @@
 from math import pi
 
 import pytest
-from torch import sin
+from torch import exp, sin
 
-from pinnkit import Interval, Problem, dirichlet, laplacian, pde, solve
+from pinnkit import Interval, Problem, derivative, dirichlet, laplacian, pde, solve
 
 
 def oscillating(waves: int) -> Problem:
@@ -56,6 +56,24 @@ def test_all_parameters_are_trained_where_frozen_features_do_not_suffice() -> No
     auto = solve("helmholtz", network=network)
     assert (frozen.metrics["optimizer"], auto.metrics["optimizer"]) == ("least_squares", "gauss_newton")
     assert auto.metrics["relative_l2"] < 1e-9 < 1e-1 < frozen.metrics["relative_l2"]
+
+
+def layered() -> Problem:
+    """−u''/200 + u' = 1, u(0) = u(1) = 0: a thin layer at the right end."""
+    conditions = {
+        "equation": pde(lambda u, x: -laplacian(u, x) / 200 + derivative(u, x) - 1),
+        "ends": dirichlet("boundary"),
+    }
+    return Problem(Interval(0, 1), conditions, exact=lambda x: x - (exp(200 * (x - 1)) - exp(0 * x - 200)))
+
+
+def test_training_that_is_stuck_starts_anew() -> None:
+    network = {"layers": [16], "activation": "tanh"}
+    small = {"optimizer": "gauss_newton", "sampling": {"interior": 800}}
+    stuck = solve(layered(), network={**network, "draw": 0}, **small)
+    result = solve(layered(), network=network, **small)
+    assert stuck.metrics["stop_reason"].startswith("converged") and stuck.metrics["relative_l2"] > 0.1
+    assert result.settings.network.draw > 0 and result.metrics["relative_l2"] < 1e-3
 
 
 def test_points_that_are_drawn_anew_call_for_a_first_order_method() -> None:
