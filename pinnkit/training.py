@@ -77,8 +77,8 @@ class Training:
     @property
     def stopped_by_limit(self) -> bool:
         """Whether it ended because it had to: steps or time are used up."""
-        asked = self.settings.training.max_steps is not None
-        return self.stop_reason == TIME_IS_UP or (asked and self.stop_reason == ALL_STEPS)
+        most = self.settings.training.max_steps
+        return self.stop_reason == TIME_IS_UP or (most is not None and self.step >= most)
 
     @property
     def limit(self) -> float:

@@ -17,6 +17,14 @@ from pinnkit.errors import Interrupted, Preempted
 from pinnkit.signals import CAUGHT, catching
 
 
+@pytest.fixture(autouse=True)
+def interrupts_are_heard():
+    """Whoever starts tests in the background has SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize(
     ("number", "kind"), [(signal.SIGINT, Interrupted), (signal.SIGTERM, Preempted), (signal.SIGUSR2, Preempted)]
 )
