@@ -114,11 +114,16 @@ def network(settings: Settings, inputs: int) -> FeatureMap:
     drawn, chosen = _layers(settings, inputs), settings.network
     fixed: list[FeatureMap] = [ChebyshevProducts(inputs, chosen.polynomials)] if chosen.polynomials else []
     for place in chosen.peaks or ():
+        fixed += [HermiteProducts(place[:inputs], widths) for widths in scales(place[inputs:])]
+    return Wide(drawn, Joined(fixed)) if fixed else drawn
+
+
+def check_peaks(settings: Settings, inputs: int) -> None:
+    """Raises BadInput where a place for local features is none."""
+    for place in settings.network.peaks or ():
         if len(place) != 2 * inputs or min(place[inputs:]) <= 0:
             what = f"{list(place)} is not a centre followed by positive widths"
             raise BadInput("network.peaks", what, f"give {2 * inputs} numbers for each place")
-        fixed += [HermiteProducts(place[:inputs], widths) for widths in scales(place[inputs:])]
-    return Wide(drawn, Joined(fixed)) if fixed else drawn
 
 
 def _layers(settings: Settings, inputs: int) -> FeatureMap:

@@ -78,8 +78,8 @@ def train(problem: Problem, settings: Settings, keep: Callable[[Training], None]
     """The modes with as many polynomials as settle the eigenvalues, else as many as the settings say.
 
     `findings` of the training are the eigenvalues, and how far each may be off relative to itself (or to a hundredth of
-    the next one that is not wanted, if that is more): its distance to the one from the attempt before. `keep` is called
-    after every attempt.
+    the next one that is not wanted, if that is more): twice its distance to the one from the attempt before. `keep` is
+    called after every attempt.
     """
     fixed = settings.network.polynomials
     attempts = [fixed // 2, fixed] if fixed else [FEW * 2**k for k in range(20) if FEW * 2**k <= MOST]
@@ -103,8 +103,8 @@ def train(problem: Problem, settings: Settings, keep: Callable[[Training], None]
 
 
 def _changes(values: Sequence[float], others: Sequence[float], beyond: float) -> list[float]:
-    """Distances relative to the values, or to a hundredth of the one beyond: the smallest may be zero."""
-    return [abs(a - b) / max(abs(a), 0.01 * abs(beyond)) for a, b in zip(values, others, strict=True)]
+    """Twice the distances, relative to the values or to a hundredth of the one beyond: the smallest may be zero."""
+    return [2 * abs(a - b) / max(abs(a), 0.01 * abs(beyond)) for a, b in zip(values, others, strict=True)]
 
 
 def _attempt(problem: Problem, settings: Settings, before: Training | None) -> tuple[Training, float]:
@@ -168,7 +168,7 @@ def find(residuals: Residuals, count: int) -> Modes:
 
 def _pencil(residuals: Residuals) -> tuple[Tensor, Tensor]:
     """A and M of the residual (A − λM) c."""
-    theta = torch.zeros_like(residuals.theta)
+    theta = residuals.theta.index_fill(0, residuals.linear, 0.0)  # the features stay as they are
     place = residuals.linear[-1]  # of the eigenvalue in θ: the last parameter
     at = []
     for value in (0.0, 1.0, 2.0):

@@ -21,11 +21,12 @@ import torch
 from torch import nn
 
 from pinnkit import catalogue, checkpoint, growth, modes
-from pinnkit.assembly import assemble
+from pinnkit.assembly import assemble, check_peaks
 from pinnkit.corners import CornerFunctions
 from pinnkit.errors import BadInput, CheckpointUnusable, OutputFailed, PinnkitError
 from pinnkit.evaluation import Array, Reference, errors, relative_l2, verdict, worst_field
 from pinnkit.files import write_atomically
+from pinnkit.optimizers.base import loss_of
 from pinnkit.problem import Problem
 from pinnkit.reference.derived import default_cache, reference_for
 from pinnkit.result import Result, Solution, predict, shape_to_plain, to_plain
@@ -91,6 +92,7 @@ def _settings(problem: Problem | str, settings: Mapping[str, Any]) -> Settings:
 def _check(problem: Problem, settings: Settings) -> None:
     check(problem)
     check_device(settings.device, settings.dtype)
+    check_peaks(settings, len(problem.coordinates))
     if settings.sampling.resample and isinstance(settings.optimizer, LBFGS | AdamLBFGS | SSBroyden):
         raise BadInput(
             "sampling.resample",
@@ -230,6 +232,9 @@ def _verdict(training: Training, reference: Reference | None, found: Array | Non
 
 def _verdict_of_eigenvalues(training: Training) -> str:
     tolerance, worst = training.settings.tolerance or TRUSTED, max(training.findings["eigenvalue_errors"])
+    left = math.sqrt(2 * loss_of(training.assembly.residuals(training.theta)))
+    if left > tolerance:
+        return f"untrusted: the modes leave a residual of {left:.1e}, above {tolerance:.1e}"
     if worst <= tolerance:
         return "trusted"
     return f"untrusted: an eigenvalue changes by {worst:.1e} between two numbers of features, above {tolerance:.1e}"

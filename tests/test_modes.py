@@ -63,6 +63,16 @@ def test_the_l_shape(tmp_path) -> None:
     points = result.problem.domain.sample(20000, "uniform", np.random.default_rng(0))
     values = result.predict(points)
     assert 3 * values.T @ values / len(points) == pytest.approx(np.eye(3), abs=0.03)
+    rim = result.problem.domain.sample_boundary(1000, rng=np.random.default_rng(0)).points
+    assert np.abs(result.predict(rim)).max() < 1e-4
+    assert np.abs(result.residuals(points)["membrane"]).max() < 0.05  # of 20 times values of up to 1.2
+
+
+def test_modes_that_leave_a_residual_are_not_trusted() -> None:
+    result = solve("membrane_lshape", network={"layers": [10], "polynomials": 8, "corners": False}, tolerance=1.0)
+    rough = solve("membrane_lshape", network={"layers": [10], "polynomials": 8, "corners": False}, tolerance=1e-3)
+    assert result.metrics["eigenvalues"] == rough.metrics["eigenvalues"]
+    assert rough.metrics["verdict"].startswith("untrusted: the modes leave a residual of")
 
 
 def test_modes_are_kept_in_the_run_folder(tmp_path, no_figures) -> None:
