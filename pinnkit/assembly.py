@@ -58,11 +58,6 @@ class Assembly:
     optimizer: Optimizer
     steps: int  # that the optimizer is given if nobody says
 
-    @property
-    def columns(self) -> int:
-        """How many linear parameters each field has."""
-        return self.trial.weight.shape[1]
-
 
 def assemble(
     problem: Problem, settings: Settings, features: nn.Module | None = None, before: Assembly | None = None
@@ -75,7 +70,7 @@ def assemble(
     device = chosen.check_device(settings.device, settings.dtype)
     dtype = {"float64": torch.float64, "float32": torch.float32}[settings.dtype]
     trial = trial_for(problem, settings, features).to(device=device, dtype=dtype)
-    points = points_for(problem, settings, trial.weight.shape[1])
+    points = points_for(problem, settings, trial.columns)
     _warn_of_necks(problem, max(len(c.points) for c in points.values()))
     residuals = Residuals(problem, trial, points)
     if before is None:

@@ -123,7 +123,7 @@ class Training:
         assembly, every = self.assembly, self.settings.sampling.resample
         if every and self.step and self.step % every == 0:
             draw = self.step // every
-            assembly.residuals.redraw(points_for(self.problem, self.settings, assembly.columns, draw))
+            assembly.residuals.redraw(points_for(self.problem, self.settings, assembly.trial.columns, draw))
         self.theta, self.state, info = assembly.optimizer.step(assembly.residuals, self.theta, self.state)
         self.step += 1
         if not (math.isfinite(info.loss) and bool(torch.isfinite(self.theta).all())):
@@ -182,7 +182,7 @@ class Training:
         limits = (ALL_STEPS, TIME_IS_UP, BELOW_TOLERANCE)  # these may be others now
         self.stop_reason = "" if snapshot["stop_reason"] in limits else snapshot["stop_reason"]
         draw = max(self.step - 1, 0) // every if every else 0
-        assembly.residuals.redraw(points_for(self.problem, self.settings, assembly.columns, draw))
+        assembly.residuals.redraw(points_for(self.problem, self.settings, assembly.trial.columns, draw))
 
 
 def _moved(content: Any, like: Tensor) -> Any:

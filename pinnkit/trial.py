@@ -102,6 +102,11 @@ class Trial(nn.Module):
         self.register_buffer("amplitude", torch.ones(m, dtype=torch.float64))
 
     @property
+    def columns(self) -> int:
+        """How many linear parameters each field has, beside its bias."""
+        return self.weight.shape[1]
+
+    @property
     def knows_its_derivatives(self) -> bool:
         """Whether derivatives come from one forward pass (our feature maps), or from nested reverse mode (the rest)."""
         return isinstance(self.features, FeatureMap)
