@@ -12,7 +12,7 @@ _HOMES = {
     ),
     "pinnkit.measurements": ("read_csv",),
     "pinnkit.result": ("Result", "Solution", "load"),
-    "pinnkit.tasks": ("solve",),
+    "pinnkit.tasks": ("solve", "transfer"),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -3,10 +3,11 @@
 import logging
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from pinnkit import settings as chosen
@@ -16,7 +17,7 @@ from pinnkit.corners import corner_functions
 from pinnkit.errors import BadInput
 from pinnkit.geometry import Planar, SpaceTime, neck_warning
 from pinnkit.hermite import HermiteProducts, scales
-from pinnkit.networks import MLP, FeatureMap, FourierMLP, Joined, Wide
+from pinnkit.networks import MLP, FeatureMap, FourierMLP, Joined, Reduced, Wide
 from pinnkit.optimizers import (
     LBFGS,
     SOAP,
@@ -30,14 +31,15 @@ from pinnkit.optimizers import (
     Spring,
     VariableProjection,
 )
-from pinnkit.polynomials import ChebyshevProducts
+from pinnkit.polynomials import ChebyshevProducts, InTime
 from pinnkit.problem import Problem
 from pinnkit.residuals import Collocation, Residuals
-from pinnkit.settings import Settings
+from pinnkit.settings import Network, Settings
 from pinnkit.trial import Trial, TrialShape
 from pinnkit.vanishing import vanishing
 
 log = logging.getLogger(__name__)
+Array = NDArray[np.float64]
 
 HEAD_STEPS = 50  # of Gauss–Newton with frozen features, at most
 SLOPE = 1.5  # of the first layer, per half-width of the domain
@@ -60,16 +62,21 @@ class Assembly:
 
 
 def assemble(
-    problem: Problem, settings: Settings, features: nn.Module | None = None, before: Assembly | None = None
+    problem: Problem,
+    settings: Settings,
+    features: nn.Module | None = None,
+    before: Assembly | None = None,
+    bounds: Array | None = None,
 ) -> Assembly:
     """The start of a run: parameters, points and scales depend on the seed alone.
 
-    `features` replaces the network of the settings by any module that maps (n, d) to (n, width). The scales are those
-    of `before` where there is such a thing, so that losses can be compared.
+    `features` replaces the network of the settings by any module that maps (n, d) to (n, width), `bounds` (2, d) are
+    what it sees as [−1, 1]ᵈ, by default those of the domain. The scales are those of `before` where there is such a
+    thing, so that losses can be compared.
     """
     device = chosen.check_device(settings.device, settings.dtype)
     dtype = {"float64": torch.float64, "float32": torch.float32}[settings.dtype]
-    trial = trial_for(problem, settings, features).to(device=device, dtype=dtype)
+    trial = trial_for(problem, settings, features, bounds).to(device=device, dtype=dtype)
     points = points_for(problem, settings, trial.columns)
     _warn_of_necks(problem, max(len(c.points) for c in points.values()))
     residuals = Residuals(problem, trial, points)
@@ -90,7 +97,9 @@ def _warn_of_necks(problem: Problem, n: int) -> None:
         log.warning("%s", warning)
 
 
-def trial_for(problem: Problem, settings: Settings, features: nn.Module | None = None) -> Trial:
+def trial_for(
+    problem: Problem, settings: Settings, features: nn.Module | None = None, bounds: Array | None = None
+) -> Trial:
     """The trial function of a problem before training, in float64 on the CPU."""
     singular = corner_functions(problem) if settings.network.corners else None
     exact = exact_boundary(problem) if settings.network.boundary == "hard" else None
@@ -98,7 +107,7 @@ def trial_for(problem: Problem, settings: Settings, features: nn.Module | None =
     shape = TrialShape(
         coordinates=problem.coordinates,
         fields=problem.fields,
-        bounds=tuple(map(tuple, problem.domain.bounds.tolist())),
+        bounds=tuple(map(tuple, (problem.domain.bounds if bounds is None else bounds).tolist())),
         unknowns={name: unknown.raw() for name, unknown in problem.unknowns.items()},
     )
     return Trial(features or network(settings, len(problem.coordinates)), shape, enrichment, exact)
@@ -106,11 +115,28 @@ def trial_for(problem: Problem, settings: Settings, features: nn.Module | None =
 
 def network(settings: Settings, inputs: int) -> FeatureMap:
     """The feature map that the settings describe, drawn with their seed."""
-    drawn, chosen = _layers(settings, inputs), settings.network
-    fixed: list[FeatureMap] = [ChebyshevProducts(inputs, chosen.polynomials)] if chosen.polynomials else []
+    if settings.network.in_time:
+        plain = replace(settings, network=replace(settings.network, in_time=None))
+        return in_time(network(plain, inputs - 1), settings.network.in_time)
+    chosen, generator = settings.network, torch.Generator().manual_seed(settings.seed)
+    for _ in range(chosen.draw or 0):
+        generator.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+    drawn = _layers(chosen, inputs, generator)
+    fixed: list[FeatureMap] = [_polynomials(chosen, inputs, generator)] if chosen.polynomials else []
     for place in chosen.peaks or ():
         fixed += [HermiteProducts(place[:inputs], widths) for widths in scales(place[inputs:])]
     return Wide(drawn, Joined(fixed)) if fixed else drawn
+
+
+def in_time(features: FeatureMap, order: int) -> FeatureMap:
+    """Features of space, times the first polynomials in time."""
+    trained = InTime(features.trained, order)
+    return trained if features.fixed is None else Wide(trained, InTime(features.fixed, order))
+
+
+def _polynomials(chosen: Network, inputs: int, generator: torch.Generator) -> FeatureMap:
+    polynomials = ChebyshevProducts(inputs, chosen.polynomials or 0)
+    return Reduced(polynomials, chosen.reduced, generator) if chosen.reduced else polynomials
 
 
 def check_peaks(settings: Settings, inputs: int) -> None:
@@ -121,10 +147,7 @@ def check_peaks(settings: Settings, inputs: int) -> None:
             raise BadInput("network.peaks", what, f"give {2 * inputs} numbers for each place")
 
 
-def _layers(settings: Settings, inputs: int) -> FeatureMap:
-    chosen, generator = settings.network, torch.Generator().manual_seed(settings.seed)
-    for _ in range(chosen.draw or 0):
-        generator.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+def _layers(chosen: Network, inputs: int, generator: torch.Generator) -> FeatureMap:
     if chosen.name == "fourier":
         assert chosen.frequencies is not None
         spread = chosen.slope or SPREAD

@@ -21,6 +21,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -97,6 +98,14 @@ class CornerFunctions:
             for s in plain["singularities"]
         ]
         return cls(singularities, tuple(plain["time"]) if plain["time"] else None)
+
+    def moved(self, centre: Sequence[float], to: Sequence[float], factor: float) -> "CornerFunctions":
+        """The functions under the similarity of the plane x ↦ to + factor (x − centre)."""
+        moved = []
+        for s in self.singularities:
+            x, y = (t + factor * (v - c) for v, c, t in zip(s.vertex, centre, to, strict=True))
+            moved.append(replace(s, vertex=(x, y), scale=factor * s.scale))
+        return CornerFunctions(moved, self.time)
 
     def intensities(self, weights: Tensor) -> list[dict[str, Any]]:
         """Coefficients of a steady field at each corner, from the weights (count,) of the functions.
@@ -253,7 +262,7 @@ def corner_functions(problem: Problem) -> CornerFunctions | None:
     """The singular functions of a planar diffusion problem (the strongest, if they are too many); None without any.
 
     Corners between pieces whose conditions cannot be read as α u + β (A∇u)·n = g, or where A is no multiple of the
-    identity, are left out.
+    identity, are left out. A piece without a condition brings the functions of both types.
     """
     domain = _space(problem)
     if not isinstance(domain, Planar) or len(problem.fields) != 1:
@@ -309,11 +318,15 @@ def _of_hole(hole: shapely.LinearRing) -> list[Singularity]:
 def _terms(problem: Problem, domain: Planar, corner: Corner, cut: bool = False) -> list[Term]:
     try:
         before, after = (_condition_type(problem, domain, piece) for piece in corner.pieces)
+        reacting = _reacting(problem, corner)
     except NotSecondOrder:
         return []
+    if before is after is None:
+        return []
     perturbed = 1 if "robin" in (before, after) else 0 if cut else -1
-    fixed = after == "dirichlet", before == "dirichlet"
-    return corner_terms(corner.angle, *fixed, perturbed, _reacting(problem, corner))
+    fixed = product(*([True, False] if kind is None else [kind == "dirichlet"] for kind in (after, before)))
+    terms = [t for each in fixed for t in corner_terms(corner.angle, *each, perturbed, reacting)]
+    return list(dict.fromkeys(terms))
 
 
 @lru_cache(maxsize=1024)
@@ -325,8 +338,8 @@ def _reacting(problem: Problem, corner: Corner) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _condition_type(problem: Problem, domain: Planar, piece: str) -> str:
-    """dirichlet, neumann or robin; asked at the middle of the edge."""
+def _condition_type(problem: Problem, domain: Planar, piece: str) -> str | None:
+    """dirichlet, neumann or robin, asked at the middle of the edge; None where there is no condition."""
     start, end = domain.edges[piece]
     along = (end - start) / np.hypot(*(end - start))
     point, normal = (start + end) / 2, np.array([along[1], -along[0]])
@@ -337,7 +350,7 @@ def _condition_type(problem: Problem, domain: Planar, piece: str) -> str:
         raise NotSecondOrder("A is not a multiple of the identity")
     name = condition_on(problem, piece)
     if name is None:
-        raise NotSecondOrder(f"no condition on {piece}")
+        return None
     found = boundary_coefficients(problem, name, point[None], normal[None])
     if found.beta[0] == 0:
         return "dirichlet"

@@ -37,3 +37,21 @@ def _damped(matrix: Tensor, rhs: Tensor, damping: float) -> Tensor:
     extended = torch.cat([rhs, rhs.new_zeros(n)])[:, None]
     rotated = torch.ormqr(factors, reflectors, extended, transpose=True)[:n]
     return torch.linalg.solve_triangular(factors[:n], rotated, upper=True)[:, 0]
+
+
+def leave_one_out(sure: Tensor, noisy: Tensor, sure_rhs: Tensor, noisy_rhs: Tensor, ridges: Tensor) -> Tensor:
+    """Mean squared error of prediction of each noisy row from all others, for each of several ridges (k, columns).
+
+    The fit is argmin ‖A w − a‖² + ‖B w − b‖² + ‖ridge · w‖², A and a sure, B and b noisy; row i is missed by
+    (b − B w)ᵢ / (1 − hᵢ), h the diagonal of B (AᵀA + BᵀB + ridge²)⁻¹ Bᵀ (Allen 1974).
+    """
+    upper = torch.linalg.qr(torch.cat([sure, sure_rhs[:, None]], 1)).R
+    kept, rhs, rows = upper[:, :-1], upper[:, -1], len(noisy)
+    scores = []
+    for ridge in ridges:
+        basis, _ = torch.linalg.qr(torch.cat([kept, noisy, torch.diag(ridge)]))
+        here = basis[len(kept) : len(kept) + rows]
+        extended = torch.cat([rhs, noisy_rhs, torch.zeros_like(ridge)])
+        missed = noisy_rhs - here @ (basis.mT @ extended)
+        scores.append((missed / (1 - here.square().sum(1)).clamp_min(1e-12)).square().mean())
+    return torch.stack(scores)

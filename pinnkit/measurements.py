@@ -15,7 +15,12 @@ Array = NDArray[np.float64]
 
 def read_csv(path: str | Path, coordinates: Sequence[str], value: str) -> tuple[Array, Array]:
     """Points (n, d) and values (n,) from the columns of those names. Raises BadInput with file, line and column."""
-    columns = [*coordinates, value]
+    table = read_columns(path, [*coordinates, value])
+    return table[:, :-1], table[:, -1]
+
+
+def read_columns(path: str | Path, columns: Sequence[str], more: Sequence[str] = ()) -> Array:
+    """A table (n, columns) of those columns, and of `more` as far as they are there. Raises BadInput likewise."""
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, skipinitialspace=True)
@@ -24,15 +29,15 @@ def read_csv(path: str | Path, coordinates: Sequence[str], value: str) -> tuple[
                 if header.count(name) != 1:
                     what = f"{path}: there are {header.count(name)} columns {name!r}"
                     raise BadInput("data", what, f"one is needed; the columns are {', '.join(header)}")
-            rows = [_row(row, columns, path, reader.line_num) for row in reader]
+            present = [*columns, *(name for name in more if name in header)]
+            rows = [_row(row, present, path, reader.line_num) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as reason:
         raise BadInput(
             "data", f"{path}: it cannot be read ({reason})", "check the path; it must be UTF-8 text"
         ) from None
     if not rows:
         raise BadInput("data", f"{path}: it has no rows", "give at least one measurement")
-    table = np.array(rows)
-    return table[:, :-1], table[:, -1]
+    return np.array(rows)
 
 
 def _row(row: dict[str | None, Any], columns: Sequence[str], path: str | Path, line: int) -> list[float]:

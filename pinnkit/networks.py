@@ -23,6 +23,8 @@ from torch import Tensor, nn
 from pinnkit.errors import BadInput
 from pinnkit.operators import Index
 
+CHUNK = 256  # points at which many features are evaluated at a time: what fits a cache is several times faster
+
 
 def closure(indices: Sequence[Index]) -> list[Index]:
     """The indices with all their sub-indices, shortest first: what a forward pass has to carry."""
@@ -283,3 +285,22 @@ class Wide(FeatureMap):
 
     def jets(self, points: Tensor, indices: Sequence[Index]) -> Tensor:
         return torch.cat([part.jets(points, indices) for part in (self.network, self.beside)], -1)
+
+
+class Reduced(FeatureMap):
+    """Linear combinations of fixed features: few, and enough for a family of solutions.
+
+    They are the rows of `combinations` (width, features.width): random ones to begin with, learned by pretraining.
+    """
+
+    combinations: Tensor
+
+    def __init__(self, features: FeatureMap, width: int, generator: torch.Generator) -> None:
+        super().__init__()
+        drawn = torch.randn(width, features.width, generator=generator, dtype=torch.float64)
+        self.features, self.width = features, width
+        self.register_buffer("combinations", drawn / math.sqrt(features.width))
+
+    def jets(self, points: Tensor, indices: Sequence[Index]) -> Tensor:
+        parts = [self.features.jets(part, indices) @ self.combinations.mT for part in points.split(CHUNK, 1)]
+        return torch.cat(parts, 1)

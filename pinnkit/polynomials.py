@@ -16,7 +16,7 @@ from itertools import groupby
 import torch
 from torch import Tensor
 
-from pinnkit.networks import FeatureMap
+from pinnkit.networks import FeatureMap, closure
 from pinnkit.operators import Index
 
 EUCLIDEAN = 3  # dimensions up to which k is measured by its length
@@ -62,6 +62,26 @@ class ChebyshevProducts(FeatureMap):
             end = begin + run.stop - run.start
             out[:, begin:end] = column[:, None] * table[:, run]
             begin = end
+
+
+class InTime(FeatureMap):
+    """Features of the coordinates of space, each times the first `order` polynomials in the last coordinate, time."""
+
+    def __init__(self, features: FeatureMap, order: int) -> None:
+        super().__init__()
+        self.features, self.order, self.width = features, order, features.width * order
+
+    def jets(self, points: Tensor, indices: Sequence[Index]) -> Tensor:
+        t = points.shape[2] - 1
+        split = [(tuple(i for i in index if i != t), index.count(t)) for index in indices]
+        in_space = closure([space for space, _ in split])
+        rows = torch.stack([points[indices.index(index)] for index in in_space])[..., :t]
+        features = dict(zip(in_space, self.features.jets(rows, in_space), strict=True))
+        speed = points[indices.index((t,)), :, t, None] if (t,) in indices else points.new_ones(1)
+        times = _derivatives(points[0, :, t:], self.order - 1, max(m for _, m in split))
+        return torch.stack(
+            [(features[space][:, :, None] * (times[m][0] * speed**m)[:, None, :]).flatten(1) for space, m in split]
+        )
 
 
 def _derivatives(x: Tensor, degree: int, order: int) -> list[Tensor]:

@@ -24,11 +24,12 @@ from torch.func import functional_call, vmap
 from pinnkit.linear_algebra import minimum_norm
 from pinnkit.networks import FeatureMap
 from pinnkit.operators import Index, Jet
-from pinnkit.optimizers.base import Linearised
+from pinnkit.optimizers.base import Linearised, loss_of
 from pinnkit.problem import Environment, Problem
 from pinnkit.trial import Prepared, Trial
 
 Parameters = dict[str, Tensor]
+ANCHOR = "prior"  # name of the term of the anchor
 UNSEEN = 1e-6  # length of a column of J, where conditions are scaled to 1, that is as good as zero
 
 
@@ -45,6 +46,26 @@ class Collocation:
         """Some of the points alone."""
         normals, partner = (None if a is None else a[which] for a in (self.normals, self.partner))
         return Collocation(self.points[which], normals, partner, {key: v[which] for key, v in self.values.items()})
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """What is known of θ beforehand: rows strength · (θ − centre) of the residual, where the strength is positive."""
+
+    strength: Tensor  # (P,)
+    centre: Tensor  # (P,)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "places", self.strength.nonzero()[:, 0])
+
+    places: Tensor = field(init=False)
+
+    def rows(self, theta: Tensor) -> Tensor:
+        return (self.strength * (theta - self.centre))[self.places]
+
+    def jacobian(self, columns: Tensor) -> Tensor:
+        """Derivatives of the rows by θ at these positions."""
+        return torch.diag(self.strength)[self.places][:, columns]
 
 
 class _Field:
@@ -107,6 +128,11 @@ class _Block:
         """The derivatives that the residual was found to need."""
         return list({*self.field.prepared.indices, *(self.partner.prepared.indices if self.partner else ())})
 
+    @property
+    def order(self) -> int:
+        """Of the highest derivative in the residual."""
+        return max(map(len, self.indices))
+
     def environment(self, parameters: Parameters, rowwise: bool) -> Environment:
         coordinates, fields = self.field.at(parameters, rowwise)
         unknowns = {k: u.value(parameters[f"unknowns.{k}"]) for k, u in self.problem.unknowns.items()}
@@ -135,6 +161,7 @@ class Residuals:
         self.redraw(collocation)
         self.scales = {name: torch.ones_like(trial.weight.detach()[0, 0]) for name in collocation}
         self.weights = {name: problem.conditions[name].weight for name in collocation}
+        self.anchor: Anchor | None = None
 
     def redraw(self, collocation: Mapping[str, Collocation]) -> None:
         """Take other points; the scales stay, so that losses before and after can be compared."""
@@ -205,7 +232,11 @@ class Residuals:
     @property
     def linear(self) -> Tensor:
         """Where in θ the parameters of a fit with frozen features stand: the head, and the unknown coefficients."""
-        flags = [torch.full((size,), name in self.solvable) for name, size in zip(self.shapes, self.sizes, strict=True)]
+        return self.places(self.solvable)
+
+    def places(self, names: Sequence[str]) -> Tensor:
+        """Where in θ the parameters of these names stand."""
+        flags = [torch.full((size,), name in names) for name, size in zip(self.shapes, self.sizes, strict=True)]
         return torch.cat(flags).nonzero()[:, 0].to(self.trial.weight.device)
 
     def assign(self, theta: Tensor) -> None:
@@ -225,13 +256,16 @@ class Residuals:
     def __call__(self, theta: Tensor) -> Tensor:
         """r(θ), (rows,)."""
         parameters = self._split(theta)
-        return torch.cat([(self._factor(b) * b.residual(parameters)).reshape(-1).detach() for b in self.blocks])
+        rows = [(self._factor(b) * b.residual(parameters)).reshape(-1).detach() for b in self.blocks]
+        return torch.cat([*rows, self.anchor.rows(theta)] if self.anchor else rows)
 
     def gradient(self, theta: Tensor) -> tuple[Tensor, Tensor]:
         """loss and ∂loss/∂θ = Jᵀr by one reverse sweep."""
         theta = theta.detach().requires_grad_()
         parameters = self._split(theta)
         losses = [0.5 * (self._factor(b) * b.residual(parameters)).square().sum() for b in self.blocks]
+        if self.anchor:
+            losses.append(0.5 * self.anchor.rows(theta).square().sum())
         loss = torch.stack(losses).sum()
         return loss.detach(), torch.autograd.grad(loss, theta)[0]
 
@@ -243,7 +277,8 @@ class Residuals:
         """r (rows,), v ↦ J v and w ↦ Jᵀ w: one reverse sweep each, through r and through w ↦ Jᵀ w, linear in w."""
         theta = theta.detach().requires_grad_()
         parameters = self._split(theta)
-        r = torch.cat([(self._factor(b) * b.residual(parameters)).reshape(-1) for b in self.blocks])
+        rows = [(self._factor(b) * b.residual(parameters)).reshape(-1) for b in self.blocks]
+        r = torch.cat([*rows, self.anchor.rows(theta)] if self.anchor else rows)
         seed = torch.zeros_like(r, requires_grad=True)
         (pulled,) = torch.autograd.grad(r, theta, seed, create_graph=True)
 
@@ -261,6 +296,8 @@ class Residuals:
 
     def _jacobian(self, theta: Tensor, names: Sequence[str]) -> tuple[Tensor, Tensor]:
         pieces = [self._block_jacobian(block, theta, names) for block in self.blocks]
+        if self.anchor:
+            pieces.append((self.anchor.rows(theta.detach()), self.anchor.jacobian(self.places(names))))
         return torch.cat([r for r, _ in pieces]), torch.cat([j for _, j in pieces])
 
     def _block_jacobian(self, block: _Block, theta: Tensor, names: Sequence[str]) -> tuple[Tensor, Tensor]:
@@ -295,10 +332,11 @@ class Residuals:
     def terms(self, theta: Tensor) -> dict[str, float]:
         """The loss of each condition."""
         parameters = self._split(theta)
-        return {
+        terms = {
             b.name: 0.5 * float((self._factor(b) * b.residual(parameters)).detach().square().sum())
             for b in [*self.blocks, *self.held]
         }
+        return terms | ({ANCHOR: loss_of(self.anchor.rows(theta))} if self.anchor else {})
 
 
 def residual_at(problem: Problem, trial: Trial, name: str, collocation: Collocation, chunk: int = 1000) -> Tensor:

@@ -75,6 +75,7 @@ class Result:
     solution: Solution
     reference: Reference | None
     collocation: Mapping[str, Collocation]
+    transferred: Any = None  # the arms of a transfer, see arms.Transferred
 
     @property
     def metrics(self) -> Mapping[str, Any]:

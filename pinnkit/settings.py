@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from itertools import pairwise
 from types import NoneType
-from typing import Annotated, Any, ClassVar, Literal, Self, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, cast, get_type_hints
 
 from pinnkit.conversion import LARGEST_SEED, Between, convert, nearest
 from pinnkit.errors import BadInput
@@ -71,13 +71,17 @@ class Network(Group):
     `slope` scales the first layer (None: automatic). `polynomials` is how many there are; None: as many as resolve the
     solution where the head alone is solved for, none where everything is trained. Likewise `peaks` are places where
     local functions stand: centre, then widths, in coordinates scaled to [−1, 1]. `draw` counts draws of the layers
-    from one seed; None: the first, and others where training gets stuck.
+    from one seed; None: the first, and others where training gets stuck. `reduced` is how many combinations of the
+    polynomials are used in their place, as pretraining finds them. With `in_time` the features are those of space,
+    times as many polynomials in time.
     """
 
     key: ClassVar[str] = "network"
     name: Literal["mlp", "fourier"] = "mlp"
     layers: tuple[Width, ...] = (100,)
     polynomials: Annotated[int, Between(0, 8192)] | None = None
+    reduced: Width | None = None
+    in_time: Width | None = None
     peaks: tuple[tuple[float, ...], ...] | None = None
     draw: Whole | None = None
     activation: Literal["tanh", "sin", "gelu", "silu", "softplus"] = "sin"
@@ -95,6 +99,9 @@ class Network(Group):
         if weights > MOST_WEIGHTS:
             what = f"{weights:.1e} weights need about {weights * 8 / 2**30:.0f} GiB for one copy"
             raise BadInput("network.layers", what, f"choose smaller layers, at most {MOST_WEIGHTS:g} weights")
+        if self.reduced is not None and not (self.polynomials and self.reduced <= self.polynomials):
+            what = f"{self.reduced} combinations of {self.polynomials or 0} polynomials"
+            raise BadInput("network.reduced", what, "there cannot be more combinations than polynomials")
         if (self.name == "fourier") != (self.frequencies is not None):
             what = "it is needed by the network 'fourier', and by no other"
             raise BadInput("network.frequencies", what, "write network=fourier, or leave it out")
@@ -230,6 +237,110 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
 
 
 @dataclass(frozen=True)
+class Strategy(Group):
+    """What of transferred features is trained on the new problem; the head always is."""
+
+    key: ClassVar[str] = "task.strategy"
+    name: ClassVar[str]
+
+
+@dataclass(frozen=True)
+class Full(Strategy):
+    """All parameters of the features."""
+
+    name: ClassVar[str] = "full"
+
+
+@dataclass(frozen=True)
+class Frozen(Strategy):
+    """All but the first `layers` layers."""
+
+    name: ClassVar[str] = "frozen"
+    layers: Count = 1
+
+
+@dataclass(frozen=True)
+class Head(Strategy):
+    """Nothing: the features stay as they are."""
+
+    name: ClassVar[str] = "head"
+
+
+@dataclass(frozen=True)
+class LoRA(Strategy):
+    """A correction of low `rank` to each matrix between features (Hu et al. 2021)."""
+
+    name: ClassVar[str] = "lora"
+    rank: Width = 4
+
+
+@dataclass(frozen=True)
+class Near(Strategy):
+    """All parameters, held near those of the source by `strength` times their relative distance (Li et al. 2018)."""
+
+    name: ClassVar[str] = "l2"
+    strength: Positive = 1e-3
+
+
+STRATEGIES: dict[str, type[Strategy]] = {cls.name: cls for cls in (Full, Frozen, Head, LoRA, Near)}
+
+
+@dataclass(frozen=True)
+class Task(Group):
+    """What is asked for."""
+
+    key: ClassVar[str] = "task"
+    name: ClassVar[str]
+
+
+@dataclass(frozen=True)
+class Solve(Task):
+    """The solution of the problem."""
+
+    name: ClassVar[str] = "solve"
+
+
+@dataclass(frozen=True)
+class Pretrain(Task):
+    """Features for a family: the problem with `heads` random right-hand sides, on each variation of its parameters.
+
+    The best `features` combinations of `polynomials` Chebyshev polynomials are kept. The right-hand sides are waves of
+    up to `frequency` radians per half-width of the domain.
+    """
+
+    name: ClassVar[str] = "pretrain"
+    polynomials: Width = 800
+    features: Width = 100
+    heads: Annotated[int, Between(1, 10_000)] = 300
+    frequency: Positive = 10.0
+    variations: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class Transfer(Task):
+    """The problem with features of a source: pretrained ones by name, a run folder, a checkpoint, or a problem's name.
+
+    Data are `sensors` in number, drawn from the reference with a relative noise, or a CSV file. The conditions in
+    `missing` are withheld from training. Weights are those of all data, and of all conditions; None: by the noise.
+    Where the source does more harm than good, `guard` says what to do.
+    """
+
+    name: ClassVar[str] = "transfer"
+    source: str = "heat"
+    strategy: Strategy = field(default_factory=Full)
+    sensors: Whole = 20
+    noise: Annotated[float, Between(0)] = 0.01
+    data: str | None = None
+    missing: tuple[str, ...] = ()
+    data_weight: Positive | None = None
+    physics_weight: Positive = 1.0
+    guard: Literal["fallback", "warn", "off"] = "warn"
+
+
+TASKS: dict[str, type[Task]] = {cls.name: cls for cls in (Solve, Pretrain, Transfer)}
+
+
+@dataclass(frozen=True)
 class Training(Group):
     """When to stop (None: automatic), how often to evaluate (steps) and to write a checkpoint (seconds)."""
 
@@ -290,7 +401,7 @@ class Settings:
     """All that a run is told. `tolerance` is the relative L2 error asked for (missing it: exit code 4)."""
 
     problem: ProblemChoice
-    task: Literal["solve"] = "solve"
+    task: Task = field(default_factory=Solve)
     network: Network = field(default_factory=Network)
     sampling: Sampling = field(default_factory=Sampling)
     optimizer: Optimizer = field(default_factory=Auto)
@@ -329,6 +440,7 @@ class Settings:
             **plain,
             "problem": self.problem.to_mapping(),
             "optimizer": {"name": self.optimizer.name, **plain["optimizer"]},
+            "task": {"name": self.task.name, **plain["task"], **_strategy_to_mapping(self.task)},
         }
 
 
@@ -339,10 +451,32 @@ def _listlike(value: Any) -> Any:
     return [_listlike(item) for item in value] if isinstance(value, tuple) else value
 
 
-def _optimizer(mapping: Any) -> Optimizer:
-    values = _mapping(mapping, "optimizer", ["optimizer.name"])
-    name = values.pop("name", Auto.name)
-    return OPTIMIZERS[convert(Literal[*OPTIMIZERS], name, "optimizer.name")].from_mapping(values)
+def _strategy_to_mapping(task: Task) -> dict[str, Any]:
+    if not isinstance(task, Transfer):
+        return {}
+    return {"strategy": {"name": task.strategy.name, **asdict(task.strategy)}}
+
+
+def _optimizer(value: Any) -> Optimizer:
+    return _named(value, OPTIMIZERS, "optimizer", Auto.name)
+
+
+def _task(value: Any) -> Task:
+    if isinstance(value, Mapping) and "strategy" in value:
+        value = {**value, "strategy": _named(value["strategy"], STRATEGIES, Strategy.key, Full.name)}
+    return _named(value, TASKS, "task", Solve.name)
+
+
+G = TypeVar("G", bound=Group)
+
+
+def _named(value: Any, choices: Mapping[str, type[G]], key: str, usual: str) -> G:
+    """One of several groups, as it is, by its name, or as a mapping that holds its name."""
+    if isinstance(value, tuple(choices.values())):
+        return cast(G, value)
+    values = {"name": value} if isinstance(value, str) else _mapping(value, key, [f"{key}.name"])
+    name = convert(Literal[*choices], values.pop("name", usual), key if isinstance(value, str) else f"{key}.name")
+    return choices[name].from_mapping(values)
 
 
 def _same(value: Any) -> Any:
@@ -354,17 +488,26 @@ _GROUPS: dict[str, Callable[[Any], Any]] = {
     "network": Network.from_mapping,
     "sampling": Sampling.from_mapping,
     "optimizer": _optimizer,
+    "task": _task,
     "training": Training.from_mapping,
     "evaluation": Evaluation.from_mapping,
     "reference": Reference.from_mapping,
 }
 
 
+_CHOICES: dict[str, Mapping[str, type[Group]]] = {
+    "optimizer": OPTIMIZERS,
+    "task": TASKS,
+    "task/strategy": STRATEGIES,
+}
+
+
 def unknown_key(key: str, known: Iterable[str]) -> BadInput:
     """What to say of a key that does not exist here; a parameter of another optimizer is recognised."""
-    owners = [name for name, cls in OPTIMIZERS.items() if key in cls.options()]
-    if owners:
-        return BadInput(key, f"it belongs to {' and '.join(owners)} only", f"write optimizer={owners[0]} too")
+    for group, choices in _CHOICES.items():
+        owners = [name for name, cls in choices.items() if key in cls.options()]
+        if owners:
+            return BadInput(key, f"it belongs to {' and '.join(owners)} only", f"write {group}={owners[0]} too")
     near = nearest(key, known := list(known)) or nearest(key, all_keys())
     remedy = f"did you mean {near}" if near else f"choose from {', '.join(known)}"
     return BadInput(key, "there is no such key", remedy)
@@ -372,7 +515,8 @@ def unknown_key(key: str, known: Iterable[str]) -> BadInput:
 
 def all_keys() -> list[str]:
     """Every key there is, as written on the command line, but for the parameters of problems."""
-    groups: list[type[Group]] = [Network, Sampling, Training, Evaluation, Reference, *OPTIMIZERS.values()]
+    named = [cls for choices in _CHOICES.values() for cls in choices.values()]
+    groups: list[type[Group]] = [Network, Sampling, Training, Evaluation, Reference, *named]
     return list(dict.fromkeys([*_hints(Settings), *(key for group in groups for key in group.options())]))
 
 

@@ -67,12 +67,19 @@ class Training:
 
         Measured data are left out: their noise is not to be resolved.
         """
-        exact = [name for name, condition in self.problem.conditions.items() if condition.points is None]
-        start = sum(float(self.history[0].get(f"loss/{name}") or 0.0) for name in exact)
+        start = sum(float(self.history[0].get(f"loss/{name}") or 0.0) for name in self._exact)
+        return self.fresh_residual() / math.sqrt(2 * start) if start > 0 else 0.0
+
+    @property
+    def _exact(self) -> list[str]:
+        return [name for name, condition in self.problem.conditions.items() if condition.points is None]
+
+    def fresh_residual(self) -> float:
+        """‖r‖ on fresh points, without measured data."""
         points = points_for(self.problem, self.settings, 0, FRESH)  # few will do: nothing is fitted to them
-        fresh = Residuals(self.problem, self.assembly.trial, {name: points[name] for name in exact})
+        fresh = Residuals(self.problem, self.assembly.trial, {name: points[name] for name in self._exact})
         fresh.scale_like(self.assembly.residuals)
-        return math.sqrt(loss_of(fresh(self.theta)) / start) if start > 0 else 0.0
+        return math.sqrt(2 * loss_of(fresh(self.theta)))
 
     @property
     def stopped_by_limit(self) -> bool:

@@ -12,11 +12,13 @@ given, with an enrichment that vanishes there too:
     u(x; θ) = lift(x) + amplitude · ( distance(x) · ( features(x̂; φ) Wᵀ + b ) + enrichment(x) Cᵀ )
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pinnkit.networks import FeatureMap, closure, linear
@@ -130,6 +132,18 @@ class Trial(nn.Module):
         if self.enrichment is not None:
             parts.append(self.enrichment.jets(x.unbind(-1), indices))
         return torch.cat(parts, -1) if len(parts) > 1 else parts[0] if parts else None
+
+    def watched(self, points: NDArray[np.float64]) -> Callable[[], NDArray[np.float64]]:
+        """The fields (n, fields) at fixed points (n, d), as a function to be called while θ changes."""
+        x = torch.as_tensor(points).to(self.weight)
+        at = self.prepare(x, [()]) if self.knows_its_derivatives else x
+
+        def values() -> NDArray[np.float64]:
+            with torch.no_grad():
+                out = self(at)
+            return (out[0] if self.knows_its_derivatives else out).double().cpu().numpy()
+
+        return values
 
     def known(self, x: Tensor) -> Tensor:
         """What is held of u whatever θ is, (n, fields), at points (n, d): the lift, or nothing."""

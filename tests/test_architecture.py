@@ -17,7 +17,8 @@ ROOMS = (
     "taylor", "lift", "trial", "optimizers", "problem", "coefficients", "wellposed", "corners", "boundary",
     "vanishing", "residuals", "collocation", "evaluation", "reference", "catalogue",
     "checkpoint", "assembly", "training", "peaks", "growth", "modes",
-    "export", "plotting", "report", "result", "tasks",
+    "adaptation", "pretraining", "export", "plotting", "report", "result", "merit", "run_folder", "solving", "sources", "arms",
+    "tasks",
     "refusal", "composition", "sweep", "__main__",
 )  # fmt: skip
 

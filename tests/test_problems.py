@@ -36,6 +36,7 @@ BARS = [
     ("heat_rectangle", 1e-9, False),
     ("heat_lshape", 1e-8, False),
     ("heat_polygon", 1e-6, True),
+    ("heat_shapes", 1e-7, True),
     ("heat_lshape_transient", 5e-3, True),
     ("inverse_heat", 1e-2, True),
 ]

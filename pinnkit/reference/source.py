@@ -8,7 +8,7 @@ import numpy as np
 from pinnkit.reference.rational import Array, Columns, Complex
 
 DEGREE = 8
-ROUND_OFF = 1e-13  # relative misfit of a source that is a polynomial
+ROUND_OFF = 1e-12  # relative misfit of a source that is a polynomial: of a constant one up to 3e-13
 ONE = np.ones((1, 1), complex)  # the coefficients of f = 1
 
 

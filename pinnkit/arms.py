@@ -1,0 +1,469 @@
+"""Transfer to a new problem, side by side with training from scratch and other controls.
+
+All arms solve the same problem on the same points with the same scales, optimizer and budget of seconds:
+
+    from_scratch       the network of the settings, as it is drawn
+    source_unchanged   the source's own solution, moved onto the new domain
+    data_only          transferred features, the measured data alone
+    physics_only       transferred features, equations and boundary conditions alone
+    data_physics       transferred features, both
+    one_shot           as data_physics (without data: physics_only), but only the head is solved for
+
+Measured data are noisy, conditions are not: a row of data counts as little as its noise demands, so that data decide
+only what the conditions leave open. Where conditions are missing, or there are nothing but data, the head is drawn
+towards zero, as strongly as cross-validation on the data asks for: features of a family come in the sizes that they
+have there, and that is a prior.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pinnkit import settings as chosen
+from pinnkit.adaptation import adapted, fitted_bounds, is_merged, merged
+from pinnkit.assembly import INTERIOR_PER_COLUMN, LEAST_INTERIOR, Assembly, assemble, in_time, network
+from pinnkit.conversion import choose_from
+from pinnkit.corners import MOST_COLUMNS, CornerFunctions
+from pinnkit.errors import BadInput
+from pinnkit.evaluation import Reference, relative_l2
+from pinnkit.geometry import SpaceTime
+from pinnkit.linear_algebra import leave_one_out
+from pinnkit.measurements import read_columns
+from pinnkit.networks import FeatureMap
+from pinnkit.problem import INTERIOR, Condition, Problem, measured
+from pinnkit.residuals import Anchor, Residuals
+from pinnkit.result import Solution, predict
+from pinnkit.settings import Auto, GaussNewton, LeastSquares, Settings, Transfer
+from pinnkit.solving import monitored, step_through
+from pinnkit.sources import Source
+from pinnkit.training import TIME_IS_UP, Training
+from pinnkit.trial import Trial
+
+Array = NDArray[np.float64]
+NAMES = ("from_scratch", "source_unchanged", "data_only", "physics_only", "data_physics", "one_shot")
+DATA = "data"  # name of the condition that the measured data are
+BUDGET = 10.0  # seconds of each arm, if nobody says
+PROBE = 0.1  # part of the budget after which the guard looks
+HARM = 2.0  # times the residual or the error from scratch, from which on a transfer is negative
+SIZED = 2000  # points on which the size of a solution is taken
+IN_TIME = 6  # polynomials in time for features of steady problems
+EXACT, OPEN = 1e-9, 1e-6  # relative accuracy that data must not spoil: of complete problems, and of others
+STRENGTHS = np.geomspace(1e-6, 1e2, 17)  # of a prior, relative to the noise
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Sensors:
+    """Measured values (n,) at points (n, d), their standard deviations (n,), and those relative to the solution."""
+
+    points: Array
+    values: Array
+    sigma: Array
+    level: float
+
+    def condition(self, field: str, accuracy: float, weight: float | None) -> Condition:
+        """The data as a condition, whose automatic weight is (accuracy to be kept / noise)²."""
+        automatic = min(1.0, (accuracy / self.level) ** 2) if self.level > 0 else 1.0
+        sigma = self.sigma if self.level > 0 else np.ones(len(self.values))
+        return measured(self.points, self.values, sigma, field, weight or automatic)
+
+
+def sensors_for(problem: Problem, task: Transfer, reference: Reference | None, seed: int) -> Sensors | None:
+    """The data of the task: read from its file, or drawn from the reference. Raises BadInput."""
+    if task.data is not None:
+        return _read(problem, task)
+    if not task.sensors:
+        return None
+    if reference is None:
+        what = "there is no reference to draw sensors from"
+        raise BadInput("task.sensors", what, "write task.sensors=0, or give task.data=FILE")
+    rng = np.random.default_rng([seed, 3])
+    points = problem.domain.sample(task.sensors, "uniform", rng)
+    size = float(reference.value(problem.domain.sample(SIZED, "uniform", rng))[:, 0].std())
+    sigma = np.full(task.sensors, task.noise * size)
+    values = reference.value(points)[:, 0] + sigma * rng.normal(size=task.sensors)
+    return Sensors(points, values, sigma, task.noise)
+
+
+def _read(problem: Problem, task: Transfer) -> Sensors:
+    assert task.data is not None
+    columns = [*problem.coordinates, problem.fields[0]]
+    table = read_columns(task.data, columns, ["sigma"])
+    points, values = table[:, : len(columns) - 1], table[:, len(columns) - 1]
+    outside = ~problem.domain.contains(points)
+    if outside.any():
+        row = int(outside.argmax())
+        what = f"{task.data}: measurement {row + 1}, at {points[row].tolist()}, lies outside the domain"
+        raise BadInput("task.data", what, "leave it out")
+    size = float(values.std()) or 1.0
+    sigma = table[:, -1] if table.shape[1] > len(columns) else np.full(len(values), task.noise * size)
+    return Sensors(points, values, sigma, float(np.sqrt((sigma**2).mean())) / size)
+
+
+# --- the comparison -------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Arm:
+    """What one way to the solution gave: its error and residual over time, and the trial function at its end."""
+
+    name: str
+    predict: Callable[[Array], Array]
+    history: Sequence[Mapping[str, Any]]
+    relative_l2: float | None
+    seconds: float
+    training: Training | None = None
+
+    def seconds_to(self, error: float | None) -> float | None:
+        """Seconds until the error was first so small; None if it never was."""
+        if error is None:
+            return None
+        rows = [row["seconds"] for row in self.history if (row.get("relative_l2") or math.inf) <= error]
+        return min(rows, default=None)
+
+
+@dataclass
+class Transferred:
+    """All arms by name, and what they say about the transfer."""
+
+    source: Source
+    sensors: Sensors | None
+    bounds: Array  # of what the features see as [−1, 1]ᵈ
+    open: bool  # whether conditions are missing, so that data decide
+    arms: dict[str, Arm] = field(default_factory=dict)
+    probe: float | None = None  # residual after transfer / residual from scratch, early on
+    inputs: float | None = None  # share of the new domain that lies where the source was trained
+    shift: dict[str, float] = field(default_factory=dict)  # what the source unchanged leaves of each condition
+
+    @property
+    def main(self) -> Arm:
+        return self.arms["data_physics" if "data_physics" in self.arms else "physics_only"]
+
+    @property
+    def speedup(self) -> float | None:
+        """Seconds from scratch to its own last error / seconds after transfer to the same."""
+        scratch = self.arms["from_scratch"]
+        here, there = scratch.seconds_to(scratch.relative_l2), self.main.seconds_to(scratch.relative_l2)
+        return None if here is None or not there else here / there
+
+    @property
+    def negative(self) -> bool:
+        """Whether the transfer did harm: to the residual early on, or, beyond the noise, to the error in the end."""
+        scratch, main = self.arms["from_scratch"].relative_l2, self.main.relative_l2
+        if scratch is None or main is None:
+            return (self.probe or 0.0) > HARM
+        noise = self.sensors.level if self.sensors and self.open else 0.0
+        return (self.probe or 0.0) > HARM or main > max(HARM * scratch, noise)
+
+    def chosen(self, guard: str) -> Arm:
+        """The arm whose solution is the answer."""
+        return self.arms["from_scratch"] if guard == "fallback" and self.negative else self.main
+
+    def metrics(self) -> dict[str, Any]:
+        """What metrics.json says of the transfer."""
+        target = self.arms["from_scratch"].relative_l2
+        return {
+            "source": self.source.name,
+            "arms": {name: self._figures(name, target) for name in NAMES},
+            "speedup": self.speedup,
+            "negative_transfer": self.negative,
+            "shift": {"inputs": self.inputs, "residuals": self.shift},
+        }
+
+    def _figures(self, name: str, target: float | None) -> dict[str, float | None]:
+        arm = self.arms.get(name)
+        if arm is None:
+            return {"relative_l2": None, "seconds": None, "seconds_to_target": None}
+        return {
+            "relative_l2": arm.relative_l2,
+            "seconds": arm.seconds,
+            "seconds_to_target": arm.seconds_to(target),
+        }
+
+
+def check_transfer(problem: Problem, task: Transfer) -> None:
+    """Raises BadInput where a transfer to the problem makes no sense."""
+    if problem.modes:
+        raise BadInput("task", "eigenvalue problems are not transferred to", "write task=solve")
+    for name in task.missing:
+        if name not in problem.conditions:
+            raise BadInput("task.missing", f"there is no condition {name!r}", choose_from(name, problem.conditions))
+        if problem.conditions[name].on == INTERIOR:
+            raise BadInput("task.missing", f"{name!r} is an equation", "name conditions on the boundary")
+    if DATA in problem.conditions:
+        raise BadInput("conditions", f"{DATA!r} is what transferred data are called", "rename the condition")
+
+
+def compare(
+    problem: Problem,
+    settings: Settings,
+    source: Source,
+    reference: Reference | None,
+    visible: bool,
+) -> Transferred:
+    """Run all arms. Raises BadInput, Diverged, Interrupted and Preempted."""
+    return _Comparison(problem, settings, source, reference, visible).run()
+
+
+@dataclass
+class _Comparison:
+    problem: Problem
+    settings: Settings
+    source: Source
+    reference: Reference | None
+    visible: bool
+
+    def __post_init__(self) -> None:
+        task = self.settings.task
+        assert isinstance(task, Transfer)
+        self.task = task
+        self.settings = _budgeted(self.settings)
+        self.sensors = sensors_for(self.problem, task, self.reference, self.settings.seed)
+        self.bounds = bounds_for(self.source.solution, self.problem)
+        self.steady = self.problem.transient and "t" not in self.source.solution.coordinates
+        self.settings = self._with_the_same_points(self.settings)
+        self.physics = {
+            name: replace(condition, weight=condition.weight * task.physics_weight)
+            for name, condition in self.problem.conditions.items()
+            if name not in task.missing
+        }
+        field = self.problem.fields[0]
+        self.open = bool(task.missing or self.problem.free)
+        accuracy = OPEN if self.open else EXACT
+        self.data = {DATA: self.sensors.condition(field, accuracy, task.data_weight)} if self.sensors else {}
+        self.done = Transferred(self.source, self.sensors, self.bounds, self.open)
+
+    def run(self) -> Transferred:
+        scratch = self._start("from_scratch", {**self.physics, **self.data})
+        main = "data_physics" if self.data else "physics_only"
+        transferred = self._start(main, {**self.physics, **self.data}, scratch.assembly)
+        self._guard(scratch, transferred)
+        self._finish("from_scratch", scratch)
+        self._finish(main, transferred)
+        if self.data:
+            self._finish("physics_only", self._start("physics_only", self.physics, scratch.assembly))
+            self._finish("data_only", self._start("data_only", self.data, scratch.assembly))
+        self._finish("one_shot", self._start("one_shot", {**self.physics, **self.data}, scratch.assembly))
+        self._source_unchanged(scratch)
+        return self.done
+
+    def _with_the_same_points(self, settings: Settings) -> Settings:
+        """As many interior points as the largest of the trial functions needs."""
+        wide = self.source.solution.trial.width * (IN_TIME if self.steady else 1)
+        interior = max(LEAST_INTERIOR, INTERIOR_PER_COLUMN * (max(wide, settings.network.layers[-1]) + MOST_COLUMNS))
+        sampling = settings.sampling
+        return replace(settings, sampling=replace(sampling, interior=sampling.interior or interior))
+
+    # --- one arm ---
+
+    def _start(self, name: str, conditions: Mapping[str, Condition], before: Assembly | None = None) -> Training:
+        began = time.perf_counter()
+        settings = self._settings_of(name)
+        problem = replace(self.problem, conditions=dict(conditions))
+        bounds = None if name == "from_scratch" else self.bounds
+        features = None if name == "from_scratch" else self._features(settings, name)
+        assembly = assemble(problem, settings, features, before, bounds)
+        residuals = assembly.residuals
+        residuals.anchor = self._anchor(name, residuals)
+        training = Training.start(problem, settings, assembly)
+        training.seconds = time.perf_counter() - began
+        return training
+
+    def _settings_of(self, name: str) -> Settings:
+        settings = self.settings
+        if name == "from_scratch":
+            return settings
+        own, theirs = settings.network, self.source.solution.settings.network
+        kept = replace(
+            theirs, corners=own.corners and name != "data_only", boundary=own.boundary, head="solved",
+            in_time=IN_TIME if self.steady else theirs.in_time,
+        )  # fmt: skip
+        optimizer = LeastSquares() if name == "one_shot" else settings.optimizer
+        return replace(settings, network=kept, optimizer=optimizer)
+
+    def _features(self, settings: Settings, name: str) -> FeatureMap:
+        """A copy of the source's features, of which the strategy says what is trained."""
+        theirs, network_ = self.source.solution.trial, settings.network
+        features = network(replace(settings, network=replace(network_, in_time=None)), len(theirs.shape.coordinates))
+        features.load_state_dict(theirs.features.state_dict())
+        strategy = chosen.Head() if name == "one_shot" else self.task.strategy
+        features = adapted(features, strategy, torch.Generator().manual_seed(settings.seed))
+        return in_time(features, network_.in_time) if network_.in_time else features
+
+    def _anchor(self, name: str, residuals: Residuals) -> Anchor | None:
+        """What is known of θ beforehand: features near those of the source, a head of the size that data ask for."""
+        theta, strengths = residuals.theta, []
+        if name != "from_scratch" and isinstance(self.task.strategy, chosen.Near):
+            strengths.append(_nearness(residuals, self.task.strategy.strength))
+        if any(b.name == DATA for b in residuals.blocks) and (self.open or len(residuals.blocks) == 1):
+            strengths.append(_prior(residuals))
+        return Anchor(torch.stack(strengths).sum(0), theta) if strengths else None
+
+    def _finish(self, name: str, training: Training) -> None:
+        if not training.stop_reason:
+            self._step(training)
+        _merge(training)
+        errors = [row["relative_l2"] for row in training.history if row.get("relative_l2") is not None]
+        error, predictor = errors[-1] if errors else None, partial(predict, training.assembly.trial)
+        self.done.arms[name] = Arm(name, predictor, training.history, error, training.seconds, training)
+        log.info("%s: error %s after %.2f s", name, "unknown" if error is None else f"{error:.1e}", training.seconds)
+
+    def _step(self, training: Training) -> None:
+        step_through(training, self.reference, None, self.visible)
+
+    # --- what the comparison says ---
+
+    def _guard(self, scratch: Training, transferred: Training) -> None:
+        """Compare residuals on fresh points after a small part of the budget."""
+        if self.task.guard == "off" or self.open:  # a residual says little where conditions are missing
+            return
+        residuals = []
+        for training in (scratch, transferred):
+            limit, settings = training.limit, training.settings
+            short = replace(settings.training, max_seconds=PROBE * limit)
+            training.settings = replace(settings, training=short)
+            self._step(training)
+            training.settings = settings
+            if training.stop_reason == TIME_IS_UP:
+                training.stop_reason = ""
+            residuals.append(training.fresh_residual())
+        self.done.probe = residuals[1] / max(residuals[0], settings.training.tolerance)
+        if self.done.probe > HARM:
+            log.warning("negative transfer: the residual is %.1f times that from scratch", self.done.probe)
+
+    def _source_unchanged(self, scratch: Training) -> None:
+        began = time.perf_counter()
+        trial = moved(self.source.solution.trial, self.problem, self.bounds)
+        if trial is None:
+            return
+        trial.to(scratch.assembly.trial.weight)
+        points = monitored(scratch)
+        error = relative_l2(predict(trial, points), self.reference.value(points)) if self.reference else None
+        seconds = time.perf_counter() - began
+        self.done.arms["source_unchanged"] = Arm("source_unchanged", partial(predict, trial), [], error, seconds)
+        problem, like = replace(self.problem, conditions=self.physics), scratch.assembly.residuals
+        left = Residuals(problem, trial, {name: like.collocation[name] for name in self.physics})
+        left.scales = dict(like.scales)
+        there = np.array(self.source.solution.trial.shape.bounds)
+        self.done.inputs = float(((points >= there[0]) & (points <= there[1])).all(1).mean())
+        self.done.shift = {name: math.sqrt(2 * term) for name, term in left.terms(left.theta).items()}
+
+
+def moved(theirs: Trial, problem: Problem, bounds: Array) -> Trial | None:
+    """A source's solution on a new domain, x ↦ u(x̂); None where that makes no sense: other coordinates or fields."""
+    shape = theirs.shape
+    same = shape.coordinates == problem.coordinates and len(shape.fields) == len(problem.fields)
+    if not same or theirs.exact is not None or not isinstance(theirs.enrichment, CornerFunctions | None):
+        return None
+    enrichment = theirs.enrichment
+    if enrichment is not None:
+        there = np.array(shape.bounds)
+        factor = float(np.ptp(bounds, axis=0)[0] / np.ptp(there, axis=0)[0])
+        enrichment = enrichment.moved(there.mean(0)[:2].tolist(), bounds.mean(0)[:2].tolist(), factor)
+        if isinstance(problem.domain, SpaceTime):
+            enrichment = CornerFunctions(enrichment.singularities, problem.domain.time)
+    shape = replace(shape, fields=problem.fields, bounds=tuple(map(tuple, bounds.tolist())), unknowns={})
+    trial = Trial(deepcopy(theirs.features), shape, enrichment)
+    state = {name: value for name, value in theirs.state_dict().items() if not name.startswith("unknowns")}
+    own = {name: trial.state_dict()[name] for name in ("centre", "halfwidth")}
+    trial.load_state_dict({**state, **own})
+    return trial
+
+
+def bounds_for(source: Solution, problem: Problem) -> Array:
+    """What of the new domain's surroundings the features see as [−1, 1]ᵈ. Raises BadInput for other coordinates."""
+    theirs, ours = source.coordinates, problem.coordinates
+    if theirs == ours:
+        return fitted_bounds(problem.domain.bounds, np.array(source.trial.shape.bounds), ours)
+    if problem.transient and theirs == ours[:-1]:
+        space = fitted_bounds(problem.domain.bounds[:, :-1], np.array(source.trial.shape.bounds), theirs)
+        return np.column_stack([space, problem.domain.bounds[:, -1]])
+    what = f"its features are functions of {', '.join(theirs)}, the problem is one of {', '.join(ours)}"
+    raise BadInput("task.source", what, "choose another source")
+
+
+def _budgeted(settings: Settings) -> Settings:
+    """The settings of training from scratch, which those of the other arms follow from.
+
+    Points are fixed in number, so that all arms have the same; errors are seen after each step where steps are few.
+    """
+    optimizer = GaussNewton() if isinstance(settings.optimizer, Auto) else settings.optimizer
+    network, training = settings.network, settings.training
+    few = isinstance(optimizer, GaussNewton | LeastSquares)
+    training = replace(
+        training,
+        max_seconds=training.max_seconds or BUDGET,
+        evaluate_every=1 if few else training.evaluate_every,
+    )
+    plain = replace(network, polynomials=network.polynomials or 0, peaks=network.peaks or ())
+    return replace(settings, optimizer=optimizer, network=plain, training=training)
+
+
+def _nearness(residuals: Residuals, strength: float, each: bool = False) -> Tensor:
+    """Strengths that hold each tensor of the features, or each of its entries, near its value.
+
+    They are relative to its root mean square.
+    """
+    theta, out = residuals.theta, torch.zeros_like(residuals.theta)
+    for name in residuals.shapes:
+        if name.startswith("features."):
+            places = residuals.places([name])
+            size = theta[places].square().mean().sqrt().clamp_min(1e-12)
+            out[places] = strength / (size * (1 if each else len(places) ** 0.5))
+    return out
+
+
+def _prior(residuals: Residuals) -> Tensor:
+    """Strengths that draw the head towards zero, as cross-validation on the data has them.
+
+    Features count by the size they have; singular functions by theirs, in the root mean square at all points.
+    """
+    theta, trial = residuals.theta, residuals.trial
+    r, matrix = residuals.linear_jacobian(theta)
+    rows = [block.rows for block in residuals.blocks]
+    last = [block.name for block in residuals.blocks].index(DATA)
+    noisy = slice(sum(rows[:last]), sum(rows[: last + 1]))
+    sure = torch.ones(len(r), dtype=torch.bool, device=r.device)
+    sure[noisy] = False
+    pattern = torch.zeros_like(theta)
+    pattern[residuals.places(["weight"])] = _sizes(residuals).repeat(len(trial.fields))
+    sigma = float(matrix[noisy].norm(dim=1).mean()) / trial.columns**0.5
+    ridges = sigma * torch.as_tensor(STRENGTHS).to(r)[:, None] * pattern[residuals.linear]
+    scores = leave_one_out(matrix[sure], matrix[noisy], -r[sure], -r[noisy], ridges)
+    best = int(scores.argmin())
+    log.info("prior of the head: %.1e, error of prediction %.1e", STRENGTHS[best], float(scores[best].sqrt()))
+    strength = sigma * float(STRENGTHS[best])
+    return strength * pattern + _nearness(residuals, strength, each=True)
+
+
+def _sizes(residuals: Residuals) -> Tensor:
+    """1 for each feature, the root mean square for each singular function, (columns,)."""
+    trial = residuals.trial
+    ones = torch.ones(trial.width, dtype=trial.weight.dtype, device=trial.weight.device)
+    if trial.enrichment is None:
+        return ones
+    points = torch.cat([block.field.points for block in residuals.blocks])
+    values = trial.enrichment.jets(points.unbind(-1), [()])[0]
+    return torch.cat([ones, values.square().mean(0).sqrt()])
+
+
+def _merge(training: Training) -> None:
+    """Put corrections of low rank into what they correct, now that training is over."""
+    assembly, trial = training.assembly, training.assembly.trial
+    assert isinstance(trial.features, FeatureMap)
+    if is_merged(trial.features):
+        return
+    trial.features = merged(trial.features)
+    residuals = Residuals(training.problem, trial, assembly.residuals.collocation)
+    residuals.scales = dict(assembly.residuals.scales)
+    training.assembly, training.theta = replace(assembly, residuals=residuals), residuals.theta

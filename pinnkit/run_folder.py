@@ -1,0 +1,95 @@
+"""The run folder: metrics.json, history.csv, status.json, solution.npz and .vtu, plots/, report.html, checkpoints/.
+
+Files are written whole or not at all.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pinnkit import checkpoint
+from pinnkit.errors import CheckpointUnusable
+from pinnkit.files import write_atomically
+from pinnkit.merit import solution_of
+from pinnkit.result import Result, to_plain
+from pinnkit.settings import Settings
+from pinnkit.training import Training
+
+
+def write_status(folder: Path | None, status: str, reason: str | None = None) -> None:
+    """Write status.json: running, done, failed, preempted or interrupted, and why."""
+    if folder is not None:
+        write_json(folder / "status.json", {"status": status, "error": reason})
+
+
+def write_json(path: Path, content: Any) -> None:
+    write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def write_run(result: Result, training: Training, folder: Path) -> None:
+    """Write all that a run leaves."""
+    from pinnkit import export, plotting, report  # matplotlib takes a second to import
+
+    keep(training, result.metrics, folder)
+    write_json(folder / "metrics.json", dict(result.metrics))
+    write_atomically(folder / "history.csv", _csv(result.history).encode())
+    export.write_npz(result, folder / "solution.npz")
+    export.write_vtu(result, folder / "solution.vtu")
+    plotting.save_plots(result, folder)
+    report.write_report(result, folder)
+    write_status(folder, "done")
+
+
+def _csv(history: Any) -> str:
+    columns = list(dict.fromkeys(key for row in history for key in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(history)
+    return text.getvalue()
+
+
+def keep(training: Training, metrics: Mapping[str, Any], folder: Path | None) -> None:
+    """Write a checkpoint from which the run can go on, or its solution be loaded."""
+    if folder is None:
+        return
+    content = {"solution": to_plain(solution_of(training, metrics)), "training": training.snapshot()}
+    checkpoint.write(folder / "checkpoints" / "last.pt", content)
+
+
+def to_resume(settings: Settings, folder: Path | None) -> dict[str, Any] | None:
+    """The checkpoint to go on from, if one is asked for. Raises CheckpointUnusable where it is of another run."""
+    if settings.resume is None:
+        return None
+    path = Path(settings.resume)
+    if settings.resume == "auto":
+        if folder is None or not (folder / "checkpoints" / "last.pt").is_file():
+            return None
+        path = folder
+    kept = checkpoint.read(path)
+    try:
+        then, now = kept["solution"]["settings"], _with_choices(settings.to_mapping(), kept["solution"]["settings"])
+        differing = [
+            key for key in ("problem", "network", "sampling", "optimizer", "seed", "dtype") if then[key] != now[key]
+        ]
+        choosing = settings.optimizer.name == "auto" and then["optimizer"]["name"] == "least_squares"
+        unfinished = not kept["solution"]["metrics"]
+    except (KeyError, TypeError):
+        raise CheckpointUnusable(f"{path}: it is not the checkpoint of a run; give another one") from None
+    if differing:
+        what = f"it is of another run: {differing[0]} was {then[differing[0]]}"
+        raise CheckpointUnusable(f"{path}: {what}; resume with the same settings, or start anew")
+    return None if choosing and unfinished else kept
+
+
+def _with_choices(now: dict[str, Any], then: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings in which what is chosen automatically is as it was chosen then."""
+    for key in ("polynomials", "peaks", "draw"):
+        if now["network"][key] is None:
+            now["network"][key] = then["network"][key]
+    if now["optimizer"]["name"] == "auto":
+        now["optimizer"] = then["optimizer"]
+    return now
