@@ -324,9 +324,9 @@ def _terms(problem: Problem, domain: Planar, corner: Corner, cut: bool = False) 
     if before is after is None:
         return []
     perturbed = 1 if "robin" in (before, after) else 0 if cut else -1
-    fixed = product(*([True, False] if kind is None else [kind == "dirichlet"] for kind in (after, before)))
-    terms = [t for each in fixed for t in corner_terms(corner.angle, *each, perturbed, reacting)]
-    return list(dict.fromkeys(terms))
+    fixed_after, fixed_before = ([True, False] if kind is None else [kind == "dirichlet"] for kind in (after, before))
+    pairs = product(fixed_after, fixed_before)
+    return list(dict.fromkeys(t for a, b in pairs for t in corner_terms(corner.angle, a, b, perturbed, reacting)))
 
 
 @lru_cache(maxsize=1024)

@@ -10,10 +10,8 @@ where Ω is, by `shape`, one of these, with all other edges insulated, and hot a
     ushape    a U, 3 wide and 2 high: one tip heated, the other one and the bottom cooled
     holes     2 × 1.4 with two holes, a hot hexagon and a cooled pentagon: left edge cold, right edge heated
     sector    120° of a ring of radii 0.5 and 1, as chords of 12°: inner arc heated, outer arc cooled, one end cold
-    random    6 to 9 vertices about the origin, 0.5 to 1 away, with conditions edge by edge; `variant` is the seed
+    random_N  6 to 9 vertices about the origin, 0.5 to 1 away, with conditions edge by edge; N is the seed
 """
-
-from typing import Literal
 
 import numpy as np
 
@@ -22,8 +20,7 @@ from pinnkit.errors import BadInput
 
 
 def problem(
-    shape: Literal["tee", "ushape", "holes", "sector", "random"] = "tee",
-    variant: int = 0,
+    shape: str = "tee",
     conductivity: float = 1.0,
     source: float = 0.0,
     hot: float = 80.0,
@@ -33,8 +30,10 @@ def problem(
     flux: float = 40.0,
 ) -> Problem:
     k, f = conductivity, source
-    if variant < 0 or (variant > 0 and shape != "random"):
-        raise BadInput("problem.variant", f"{shape} has no variant {variant}", "take 0, or any seed for shape=random")
+    kind, _, seed = shape.partition("_")
+    if shape not in SHAPES and not (kind == "random" and seed.isdecimal()):
+        remedy = f"choose from {', '.join(SHAPES)}, or random_N with a seed N"
+        raise BadInput("problem.shape", f"unknown shape {shape!r}", remedy)
 
     def heat(u, x, y):
         return -div(k * grad(u, x, y), x, y) - f
@@ -46,7 +45,7 @@ def problem(
         "heated": neumann("heated", -flux, conductivity=k),
         "cooled": robin("cooled", transfer, ambient, conductivity=k),
     }
-    domain = plate(*(irregular(variant) if shape == "random" else SHAPES[shape]))
+    domain = plate(*(SHAPES[shape] if shape in SHAPES else irregular(int(seed))))
     return Problem(domain, {"heat": pde(heat)} | {role: conditions[role] for role in domain.named_groups})
 
 
