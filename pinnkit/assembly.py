@@ -32,7 +32,7 @@ from pinnkit.optimizers import (
     VariableProjection,
 )
 from pinnkit.polynomials import ChebyshevProducts, InTime
-from pinnkit.problem import Problem
+from pinnkit.problem import INTERIOR, Problem
 from pinnkit.residuals import Collocation, Residuals
 from pinnkit.settings import Network, Settings
 from pinnkit.trial import Trial, TrialShape
@@ -78,7 +78,8 @@ def assemble(
     dtype = {"float64": torch.float64, "float32": torch.float32}[settings.dtype]
     trial = trial_for(problem, settings, features, bounds).to(device=device, dtype=dtype)
     points = points_for(problem, settings, trial.columns)
-    _warn_of_necks(problem, max(len(c.points) for c in points.values()))
+    inside = [len(points[name].points) for name, c in problem.conditions.items() if c.on == INTERIOR]
+    _warn_of_necks(problem, max(inside, default=0))
     residuals = Residuals(problem, trial, points)
     if before is None:
         residuals.normalise()
@@ -92,7 +93,7 @@ def assemble(
 
 def _warn_of_necks(problem: Problem, n: int) -> None:
     domain = problem.domain.space if isinstance(problem.domain, SpaceTime) else problem.domain
-    warning = neck_warning(domain, n) if isinstance(domain, Planar) else None
+    warning = neck_warning(domain, n) if n and isinstance(domain, Planar) else None
     if warning:
         log.warning("%s", warning)
 

@@ -21,11 +21,13 @@ from pinnkit.home import folder
 from pinnkit.refusal import refusing
 from pinnkit.settings import Settings, check_device
 
+GROUPS = "problem|network|optimizer|task"  # whose files are mappings of their own
+
 
 def for_hydra(arguments: Sequence[str]) -> list[str]:
     """The arguments as Hydra wants them: flags first, and the user's own problem files as choices by name."""
     ordered = sorted(arguments, key=lambda argument: re.match(r"[^-]*=|~", argument) is not None)
-    for key in ("problem", "network", "optimizer"):
+    for key in GROUPS.split("|"):
         if any(re.fullmatch(rf"{key}=(\W|\d)*", argument) for argument in ordered):
             raise BadInput(key, "a name is wanted", choose_from("", _choices(key)))
     return [_offer(argument) if argument.startswith("problem=") else argument for argument in ordered]
@@ -53,7 +55,7 @@ def read(config: DictConfig, choices: Mapping[str, str | None]) -> Settings:
     plain = OmegaConf.to_container(own, resolve=True, throw_on_missing=True)
     assert isinstance(plain, dict)
     for group, choice in choices.items():
-        if choice is not None and "/" not in group and not plain.get(group):
+        if choice is not None and re.fullmatch(GROUPS, group) and not plain.get(group):
             raise BadInput(group, f"the file of {group}={choice} is no mapping", "write `key: value` in it")
     if "problem" not in plain:
         raise _required()
@@ -77,7 +79,8 @@ class Gate(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Every job of a sweep must compose: wrong keys and choices stop it, wrong values only their job."""
         with refusing():
-            overrides = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
+            swept = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
+            overrides = OverridesParser.create().parse_overrides([*swept, *config.hydra.overrides.task])
             for job in BasicSweeper.split_arguments(overrides, max_batch_size=None)[0]:
                 if "problem" not in compose(kwargs["config_name"], [*config.hydra.overrides.hydra, *job]):
                     raise _required()

@@ -19,6 +19,7 @@ equation untouched. Where u itself or u_t stands in the equation they are follow
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from itertools import product
@@ -28,6 +29,7 @@ import numpy as np
 import shapely
 import torch
 from numpy.polynomial import Chebyshev, Polynomial
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pinnkit.coefficients import NotSecondOrder, boundary_coefficients, condition_on, interior_coefficients
@@ -37,6 +39,7 @@ from pinnkit.operators import Index
 from pinnkit.problem import Problem
 from pinnkit.taylor import leibniz
 
+Array = NDArray[np.float64]
 MOST_COLUMNS = 240
 HIGHEST_EXPONENT = 12.0  # of unperturbed powers
 HIGHEST_PERTURBED = 4.0
@@ -316,45 +319,73 @@ def _of_hole(hole: shapely.LinearRing) -> list[Singularity]:
 
 
 def _terms(problem: Problem, domain: Planar, corner: Corner, cut: bool = False) -> list[Term]:
-    try:
-        before, after = (_condition_type(problem, domain, piece) for piece in corner.pieces)
-        reacting = _reacting(problem, corner)
-    except NotSecondOrder:
+    known = _known(problem, domain)
+    if known is None or not set(corner.pieces) <= known.types.keys():
         return []
+    before, after = (known.types[piece] for piece in corner.pieces)
     if before is after is None:
         return []
     perturbed = 1 if "robin" in (before, after) else 0 if cut else -1
     fixed_after, fixed_before = ([True, False] if kind is None else [kind == "dirichlet"] for kind in (after, before))
-    pairs = product(fixed_after, fixed_before)
+    pairs, reacting = product(fixed_after, fixed_before), tuple(corner.vertex) in known.reacting
     return list(dict.fromkeys(t for a, b in pairs for t in corner_terms(corner.angle, a, b, perturbed, reacting)))
 
 
-@lru_cache(maxsize=1024)
-def _reacting(problem: Problem, corner: Corner) -> bool:
-    """Whether the equation has a term in u itself or in u_t."""
-    time = problem.domain.bounds.mean(0)[2:]  # none of a steady problem
-    found = interior_coefficients(problem, np.append(corner.vertex, time)[None])
-    return bool(found.reaction.any() or found.capacity.any())
+@dataclass(frozen=True)
+class _Known:
+    """What corners need to know of a problem.
+
+    types      dirichlet, neumann or robin of each piece, None where there is no condition; pieces are left out where
+               the condition cannot be read, or A is no multiple of the identity
+    reacting   vertices where the equation has a term in u itself or in u_t
+    """
+
+    types: dict[str, str | None]
+    reacting: set[tuple[float, ...]]
 
 
-@lru_cache(maxsize=1024)
-def _condition_type(problem: Problem, domain: Planar, piece: str) -> str | None:
-    """dirichlet, neumann or robin, asked at the middle of the edge; None where there is no condition."""
-    start, end = domain.edges[piece]
-    along = (end - start) / np.hypot(*(end - start))
-    point, normal = (start + end) / 2, np.array([along[1], -along[0]])
+@lru_cache(maxsize=64)
+def _known(problem: Problem, domain: Planar) -> _Known | None:
+    """Asked at the vertices and in the middle of edges, all at once; None where the equation cannot be read."""
+    starts, ends = (np.array([edge[i] for edge in domain.edges.values()]) for i in (0, 1))
+    vertices = np.array([corner.vertex for corner in domain.corners])
+    middles, normals = (starts + ends) / 2, (ends - starts)[:, ::-1] * [1, -1]
+    normals = normals / np.hypot(*normals.T)[:, None]
     if isinstance(problem.domain, SpaceTime):
-        point, normal = np.append(point, np.mean(problem.domain.time)), np.append(normal, 0.0)
-    A = interior_coefficients(problem, point[None]).diffusion[0]
-    if not np.allclose(A, np.eye(2) * A[0, 0], rtol=1e-9, atol=0.0):
-        raise NotSecondOrder("A is not a multiple of the identity")
-    name = condition_on(problem, piece)
-    if name is None:
+        instant = np.full((len(middles) + len(vertices), 1), np.mean(problem.domain.time))
+        middles, vertices = np.split(np.hstack([np.concatenate([middles, vertices]), instant]), [len(middles)])
+        normals = np.hstack([normals, 0 * instant[: len(normals)]])
+    try:
+        found = interior_coefficients(problem, np.concatenate([middles, vertices]))
+    except NotSecondOrder:
         return None
-    found = boundary_coefficients(problem, name, point[None], normal[None])
-    if found.beta[0] == 0:
-        return "dirichlet"
-    return "robin" if found.alpha[0] != 0 else "neumann"
+    reacts = (found.reaction != 0) | (found.capacity != 0)
+    at = {tuple(vertex[:2]) for vertex, yes in zip(vertices, reacts[len(middles) :], strict=True) if yes}
+    isotropic = [np.allclose(A, np.eye(2) * A[0, 0], rtol=1e-9, atol=0.0) for A in found.diffusion[: len(middles)]]
+    pieces = [piece for piece, yes in zip(domain.edges, isotropic, strict=True) if yes]
+    places = {piece: i for i, piece in enumerate(domain.edges)}
+    return _Known(_types(problem, pieces, middles, normals, places), at)
+
+
+def _types(
+    problem: Problem, pieces: Sequence[str], middles: Array, normals: Array, places: dict[str, int]
+) -> dict[str, str | None]:
+    on: dict[str, list[str]] = {}
+    types: dict[str, str | None] = {}
+    for piece in pieces:
+        with suppress(NotSecondOrder):
+            name = condition_on(problem, piece)
+            if name is None:
+                types[piece] = None
+            else:
+                on.setdefault(name, []).append(piece)
+    for name, its in on.items():
+        with suppress(NotSecondOrder):
+            rows = [places[piece] for piece in its]
+            found = boundary_coefficients(problem, name, middles[rows], normals[rows])
+            for piece, alpha, beta in zip(its, found.alpha, found.beta, strict=True):
+                types[piece] = "dirichlet" if beta == 0 else "robin" if alpha != 0 else "neumann"
+    return types
 
 
 def reach_of(domain: Planar, corner: Corner) -> float:

@@ -6,12 +6,14 @@ import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 COLUMNS = ("job", "overrides", "relative_l2", "max_error", "seconds", "verdict", "status", "reason")
+OF_TRANSFERS = ("speedup", "negative_transfer")  # further columns, where a job has them
 Row = dict[str, Any]
 
 
@@ -33,11 +35,15 @@ class Summary(Callback):
         folder = Path(config.hydra.sweep.dir)
         jobs = sorted((path.parent.parent for path in folder.rglob(".hydra/overrides.yaml")), key=_number)
         rows = _without_common([_row(job, str(job.relative_to(folder))) for job in jobs])
+        if all(row["speedup"] is row["negative_transfer"] is None for row in rows):
+            rows = [{key: value for key, value in row.items() if key not in OF_TRANSFERS} for row in rows]
         with open(folder / "summary.csv", "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS)
+            writer = csv.DictWriter(file, list(rows[0]) if rows else COLUMNS)
             writer.writeheader()
             writer.writerows(_shown(row) for row in rows)
         print(_table(rows))
+        if speedups := [row["speedup"] or 0.0 for row in rows if row.get("negative_transfer") is not None]:
+            print(f"median speed-up to the error from scratch: {median(speedups):.3g}")
         if codes := [code for job in jobs if (code := _exit_code(job))]:
             sys.exit(codes[0])
 
@@ -62,6 +68,8 @@ def _row(job: Path, name: str) -> Row:
         "overrides": OmegaConf.to_container(OmegaConf.load(job / ".hydra" / "overrides.yaml")),
         "relative_l2": metrics.get("relative_l2"),
         "max_error": metrics.get("max_error"),
+        "speedup": metrics.get("speedup"),
+        "negative_transfer": metrics.get("negative_transfer"),
         "seconds": metrics.get("seconds", {}).get("total"),
         "verdict": metrics.get("verdict"),
         "status": status.get("status", "lost"),
@@ -86,6 +94,7 @@ def _text(value: Any) -> str:
 
 
 def _table(rows: Iterable[Row]) -> str:
-    lines = [COLUMNS, *(tuple(_shown(row).values()) for row in rows)]
+    rows = [_shown(row) for row in rows]
+    lines = [tuple(rows[0]) if rows else COLUMNS, *(tuple(row.values()) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)

@@ -6,6 +6,7 @@
     −k ∂u/∂n = h (u − ambient)            on cooled edges (convection)
 
 where Ω is, by `shape`, one of these, with all other edges insulated, and hot and cold ones never side by side:
+    lshape    an L, 2 wide and 2 high: bottom hot, top cold, left edge heated, the upper edge of the notch cooled
     tee       a T, 2 wide and 1.8 high: foot hot, ends of the bar cold and heated, top cooled
     ushape    a U, 3 wide and 2 high: one tip heated, the other one and the bottom cooled
     holes     2 × 1.4 with two holes, a hot hexagon and a cooled pentagon: left edge cold, right edge heated
@@ -85,6 +86,7 @@ ARC = np.linspace(30, 150, 11)
 HEXAGON = polar(0.2, np.arange(0, 360, 60), 0.6, 0.7)
 PENTAGON = polar(0.2, np.arange(90, 450, 72), 1.4, 0.7)
 SHAPES = {  # roles of edges and holes, vertices, vertices of holes
+    "lshape": ("hot insulated cooled insulated cold heated", [(0, 0), (2, 0), (2, 1), (1, 1), (1, 2), (0, 2)]),
     "tee": (
         "hot insulated insulated cold cooled heated insulated insulated",
         [(-0.3, 0), (0.3, 0), (0.3, 1.2), (1, 1.2), (1, 1.8), (-1, 1.8), (-1, 1.2), (-0.3, 1.2)],

@@ -14,7 +14,7 @@ from pinnkit.geometry import Corner
 from pinnkit.reference.spectral import poisson_problem
 from pinnkit.wellposed import check
 
-FIXED = "tee", "ushape", "holes", "sector"
+FIXED = "lshape", "tee", "ushape", "holes", "sector"
 every_plate = pytest.mark.parametrize("shape", [*FIXED, *(f"random_{seed}" for seed in range(8))])
 
 
@@ -57,6 +57,7 @@ def test_hot_and_cold_edges_do_not_meet(shape: str):
 @pytest.mark.parametrize(
     ("shape", "kinds"),
     [
+        ("lshape", {"hot", "cold", "insulated", "heated", "cooled"}),
         ("tee", {"hot", "cold", "insulated", "heated", "cooled"}),
         ("ushape", {"insulated", "heated", "cooled"}),
         ("holes", {"hot", "cold", "insulated", "heated", "cooled"}),
@@ -70,6 +71,7 @@ def test_kinds_of_edges(shape: str, kinds: set[str]):
 @pytest.mark.parametrize(
     ("shape", "area"),
     [
+        ("lshape", 3.0),
         ("tee", 0.6 * 1.2 + 2 * 0.6),
         ("ushape", 3 * 2 - 1.4 * 1.4),
         ("holes", 2 * 1.4 - (3 * sqrt(3) / 2 + 5 * sin(radians(72)) / 2) * 0.2**2),
@@ -111,7 +113,7 @@ def test_a_seed_is_the_same_plate_on_all_machines():
 
 @pytest.mark.parametrize("shape", ["ushpae", "random", "random_", "random_-1", "random_x", "tee_1"])
 def test_shapes_that_do_not_exist_are_refused(shape: str):
-    with pytest.raises(BadInput, match=rf"problem\.shape: unknown shape '{shape}'; choose from tee, .* or random_N"):
+    with pytest.raises(BadInput, match=rf"problem\.shape: unknown shape '{shape}'; choose from lshape, .* or random_N"):
         plate(shape)
 
 
