@@ -15,6 +15,7 @@ towards zero, as strongly as cross-validation on the data asks for: features of 
 have there, and that is a prior.
 """
 
+import json
 import logging
 import math
 import time
@@ -22,6 +23,7 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,12 +31,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pinnkit import checkpoint
 from pinnkit import settings as chosen
 from pinnkit.adaptation import adapted, fitted_bounds, is_merged, merged
 from pinnkit.assembly import INTERIOR_PER_COLUMN, LEAST_INTERIOR, Assembly, assemble, in_time, network
 from pinnkit.conversion import choose_from
 from pinnkit.corners import MOST_COLUMNS, CornerFunctions
-from pinnkit.errors import BadInput
+from pinnkit.errors import BadInput, CheckpointUnusable
 from pinnkit.evaluation import Reference, relative_l2
 from pinnkit.geometry import SpaceTime
 from pinnkit.linear_algebra import leave_one_out
@@ -43,6 +46,7 @@ from pinnkit.networks import FeatureMap
 from pinnkit.problem import INTERIOR, Condition, Problem, measured
 from pinnkit.residuals import Anchor, Residuals
 from pinnkit.result import Solution, predict
+from pinnkit.run_folder import keep, write_json
 from pinnkit.settings import Auto, GaussNewton, LeastSquares, Settings, Transfer
 from pinnkit.solving import monitored, step_through
 from pinnkit.sources import Source
@@ -54,6 +58,7 @@ NAMES = ("from_scratch", "source_unchanged", "data_only", "physics_only", "data_
 DATA = "data"  # name of the condition that the measured data are
 BUDGET = 10.0  # seconds of each arm, if nobody says
 PROBE = 0.1  # part of the budget after which the guard looks
+SAME = ("problem", "network", "sampling", "optimizer", "task", "seed", "dtype")  # settings of a run that goes on
 HARM = 2.0  # times the residual or the error from scratch, from which on a transfer is negative
 SIZED = 2000  # points on which the size of a solution is taken
 IN_TIME = 6  # polynomials in time for features of steady problems
@@ -157,11 +162,14 @@ class Transferred:
         return None if here is None or not there else here / there
 
     @property
-    def negative(self) -> bool:
-        """Whether the transfer did harm: to the residual early on, or, beyond the noise, to the error in the end."""
+    def negative(self) -> bool | None:
+        """Whether the transfer did harm: to the residual early on, or, beyond the noise, to the error in the end.
+
+        None where neither is known.
+        """
         scratch, main = self.arms["from_scratch"].relative_l2, self.main.relative_l2
         if scratch is None or main is None:
-            return (self.probe or 0.0) > HARM
+            return None if self.probe is None else self.probe > HARM
         noise = self.sensors.level if self.sensors and self.open else 0.0
         return (self.probe or 0.0) > HARM or main > max(HARM * scratch, noise)
 
@@ -209,10 +217,14 @@ def compare(
     settings: Settings,
     source: Source,
     reference: Reference | None,
+    folder: Path | None,
     visible: bool,
 ) -> Transferred:
-    """Run all arms. Raises BadInput, Diverged, Interrupted and Preempted."""
-    return _Comparison(problem, settings, source, reference, visible).run()
+    """Run all arms, each with a checkpoint of its own in the folder, from which it goes on with resume=auto.
+
+    Raises BadInput, CheckpointUnusable, Diverged, Interrupted and Preempted.
+    """
+    return _Comparison(problem, settings, source, reference, folder and folder / "arms", visible).run()
 
 
 @dataclass
@@ -221,12 +233,14 @@ class _Comparison:
     settings: Settings
     source: Source
     reference: Reference | None
+    folder: Path | None
     visible: bool
 
     def __post_init__(self) -> None:
         task = self.settings.task
         assert isinstance(task, Transfer)
         self.task = task
+        self.scales: Assembly | None = None
         self.settings = _budgeted(self.settings)
         self.sensors = sensors_for(self.problem, task, self.reference, self.settings.seed)
         self.bounds = bounds_for(self.source.solution, self.problem)
@@ -244,16 +258,16 @@ class _Comparison:
         self.done = Transferred(self.source, self.sensors, self.bounds, self.open)
 
     def run(self) -> Transferred:
-        scratch = self._start("from_scratch", {**self.physics, **self.data})
-        main = "data_physics" if self.data else "physics_only"
-        transferred = self._start(main, {**self.physics, **self.data}, scratch.assembly)
-        self._guard(scratch, transferred)
+        both, main = {**self.physics, **self.data}, "data_physics" if self.data else "physics_only"
+        self.scales = assemble(replace(self.problem, conditions=both), self.settings)
+        scratch, transferred = self._start("from_scratch", both), self._start(main, both)
+        self._guard({"from_scratch": scratch, main: transferred})
         self._finish("from_scratch", scratch)
         self._finish(main, transferred)
         if self.data:
-            self._finish("physics_only", self._start("physics_only", self.physics, scratch.assembly))
-            self._finish("data_only", self._start("data_only", self.data, scratch.assembly))
-        self._finish("one_shot", self._start("one_shot", {**self.physics, **self.data}, scratch.assembly))
+            self._finish("physics_only", self._start("physics_only", self.physics))
+            self._finish("data_only", self._start("data_only", self.data))
+        self._finish("one_shot", self._start("one_shot", both))
         self._source_unchanged(scratch)
         return self.done
 
@@ -266,18 +280,35 @@ class _Comparison:
 
     # --- one arm ---
 
-    def _start(self, name: str, conditions: Mapping[str, Condition], before: Assembly | None = None) -> Training:
+    def _start(self, name: str, conditions: Mapping[str, Condition]) -> Training:
+        """An arm at its first step. Its seconds begin here; the scales, which all arms share, are nobody's."""
         began = time.perf_counter()
         settings = self._settings_of(name)
         problem = replace(self.problem, conditions=dict(conditions))
         bounds = None if name == "from_scratch" else self.bounds
         features = None if name == "from_scratch" else self._features(settings, name)
-        assembly = assemble(problem, settings, features, before, bounds)
+        assembly = assemble(problem, settings, features, self.scales, bounds)
         residuals = assembly.residuals
         residuals.anchor = self._anchor(name, residuals)
         training = Training.start(problem, settings, assembly)
         training.seconds = time.perf_counter() - began
+        self._restore(name, training)
         return training
+
+    def _restore(self, name: str, training: Training) -> None:
+        """Go on where the arm was left, if that is asked for. Raises CheckpointUnusable where it was of another run."""
+        if self.settings.resume is None or self.folder is None or not (self.folder / name).is_dir():
+            return
+        kept = checkpoint.read(self.folder / name)
+        then, now = kept["solution"]["settings"], training.settings.to_mapping()
+        differing = [key for key in SAME if then.get(key) != now[key]]
+        if differing:
+            what = f"it is of another run: {differing[0]} was {then.get(differing[0])}"
+            raise CheckpointUnusable(f"{self.folder / name}: {what}; resume with the same settings, or start anew")
+        training.restore(kept["training"], kept["solution"]["network"])
+        stopped = kept["training"]["stop_reason"]
+        probed = stopped == TIME_IS_UP and training.seconds < training.limit
+        training.stop_reason = "" if probed else stopped
 
     def _settings_of(self, name: str) -> Settings:
         settings = self.settings
@@ -310,34 +341,44 @@ class _Comparison:
         return Anchor(torch.stack(strengths).sum(0), theta) if strengths else None
 
     def _finish(self, name: str, training: Training) -> None:
-        if not training.stop_reason:
-            self._step(training)
+        self._step(name, training)
         _merge(training)
         errors = [row["relative_l2"] for row in training.history if row.get("relative_l2") is not None]
         error, predictor = errors[-1] if errors else None, partial(predict, training.assembly.trial)
         self.done.arms[name] = Arm(name, predictor, training.history, error, training.seconds, training)
         log.info("%s: error %s after %.2f s", name, "unknown" if error is None else f"{error:.1e}", training.seconds)
 
-    def _step(self, training: Training) -> None:
-        step_through(training, self.reference, None, self.visible)
+    def _step(self, name: str, training: Training) -> None:
+        if training.stop_reason:
+            return
+        folder = self.folder and self.folder / name
+        step_through(training, self.reference, folder, self.visible)
+        keep(training, {}, folder)
 
     # --- what the comparison says ---
 
-    def _guard(self, scratch: Training, transferred: Training) -> None:
-        """Compare residuals on fresh points after a small part of the budget."""
+    def _guard(self, trainings: Mapping[str, Training]) -> None:
+        """Compare residuals on fresh points, from scratch and after transfer, after a small part of the budget."""
         if self.task.guard == "off" or self.open:  # a residual says little where conditions are missing
             return
+        found = self.folder and self.folder / "guard.json"
+        if self.settings.resume and found and found.is_file():
+            self.done.probe = json.loads(found.read_text())["probe"]
+            return
         residuals = []
-        for training in (scratch, transferred):
-            limit, settings = training.limit, training.settings
-            short = replace(settings.training, max_seconds=PROBE * limit)
+        for name, training in trainings.items():
+            settings = training.settings
+            short = replace(settings.training, max_seconds=PROBE * training.limit)
             training.settings = replace(settings, training=short)
-            self._step(training)
+            self._step(name, training)
             training.settings = settings
             if training.stop_reason == TIME_IS_UP:
                 training.stop_reason = ""
             residuals.append(training.fresh_residual())
-        self.done.probe = residuals[1] / max(residuals[0], settings.training.tolerance)
+        scratch, transferred = residuals
+        self.done.probe = transferred / max(scratch, self.settings.training.tolerance)
+        if found:
+            write_json(found, {"probe": self.done.probe})
         if self.done.probe > HARM:
             log.warning("negative transfer: the residual is %.1f times that from scratch", self.done.probe)
 

@@ -274,5 +274,12 @@ def tidy(ax: Axes, x: str, y: str) -> None:
     ax.set_axisbelow(True)
 
 
-def legend_beside(ax: Axes) -> None:
-    ax.legend(frameon=False, fontsize=SMALL, loc="upper left", bbox_to_anchor=(1.01, 1), markerscale=2)
+def whole_decades(ax: Axes) -> None:
+    """Powers of ten as the limits of a logarithmic y axis on which fewer than two would be seen."""
+    low, high = np.log10(ax.get_ylim())
+    if math.floor(high) - math.ceil(low) < 1:
+        ax.set_ylim(10.0 ** math.floor(low), 10.0 ** math.ceil(high))
+
+
+def legend_beside(ax: Axes, markerscale: float = 2) -> None:
+    ax.legend(frameon=False, fontsize=SMALL, loc="upper left", bbox_to_anchor=(1.01, 1), markerscale=markerscale)

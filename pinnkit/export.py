@@ -22,6 +22,7 @@ from pinnkit.geometry import Box, Domain, Interval, Planar, SpaceTime
 from pinnkit.problem import Problem
 from pinnkit.reference.mesh import triangulate
 from pinnkit.settings import Settings
+from pinnkit.transfer_words import Transferred
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -72,6 +73,9 @@ class Answer(Protocol):
 
     @property
     def settings(self) -> Settings: ...
+
+    @property
+    def transferred(self) -> Transferred | None: ...
 
     def predict(self, points: Array) -> Array: ...  # (n, d) -> (n, fields)
 

@@ -42,6 +42,7 @@ from pinnkit.drawing import (
     plain_label,
     signed_scale,
     tidy,
+    whole_decades,
 )
 from pinnkit.export import Answer, Array, Mesh, Snapshot, at_time, mesh_of, snapshot, snapshots, within
 from pinnkit.geometry import Domain, Planar, SpaceTime
@@ -55,7 +56,7 @@ ROBUST = 99.5  # percentile of a residual's magnitude that its scale shows: it m
 
 
 def figures(result: Answer) -> dict[str, Figure]:
-    """The figures by name: solution, error, residual, loss and points.
+    """The figures by name: solution, error, residual, loss and points, and those of a transfer.
 
     There is no error without a reference, and no residual without a condition in the interior.
     """
@@ -66,7 +67,7 @@ def figures(result: Answer) -> dict[str, Figure]:
         "residual": _residual_rows(result, shots),
     }
     drawn = {name: draw(domain, shown) for name, shown in rows.items() if shown}
-    return drawn | {"loss": _loss(result), "points": _points(result)}
+    return drawn | {"loss": _loss(result), "points": _points(result)} | transfer_figures.figures(result)
 
 
 def save_plots(result: Answer, folder: Path) -> None:
@@ -155,7 +156,7 @@ def _loss(result: Answer) -> Figure:
     ax.set_yscale("log")
     ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     _series(ax, result, "loss", "total", color=INK, lw=1.8, zorder=3)
-    for k, name in enumerate(result.problem.conditions):
+    for k, name in enumerate(_imposed(result)):
         _series(ax, result, f"loss/{name}", plain_label(name), color=COLOURS[k % len(COLOURS)], lw=1.1)
     handles = ax.get_lines()
     if len(_history(result, "relative_l2")[0]):
@@ -172,6 +173,7 @@ def _error_series(ax: Axes, result: Answer) -> list[Any]:
     right.spines[["top", "left"]].set_visible(False)
     style = {"color": INK, "ls": ":", "lw": 1, "marker": "o", "ms": 4, "mfc": "white"}
     _series(right, result, "relative_l2", "relative $L^2$ error", **style)
+    whole_decades(right)
     return list(right.get_lines())
 
 
@@ -214,16 +216,23 @@ def _points_size(domain: Domain) -> tuple[float, float]:
     return 1.4 * width + 2.2, 1.4 * height + 0.6
 
 
+def _imposed(result: Answer) -> list[str]:
+    """Conditions that were imposed: of a transfer not those that are missing, and data beside those of the problem."""
+    named, imposed = result.problem.conditions, result.collocation
+    return [name for name in named if name in imposed] + [name for name in imposed if name not in named]
+
+
 def _styles(result: Answer) -> dict[str, dict[str, Any]]:
     """Colour and marker of each condition: grey in the interior, crosses for data."""
     styles: dict[str, dict[str, Any]] = {}
-    for name, condition in result.problem.conditions.items():
+    for name in _imposed(result):
+        condition = result.problem.conditions.get(name)
         label = f"{plain_label(name)} ({len(result.collocation[name].points):,})"
-        if condition.on == INTERIOR:
+        measured = condition is None or condition.points is not None
+        if condition is not None and condition.on == INTERIOR:
             styles[name] = {"color": GREY, "s": 2, "label": label}
         else:
             colour = COLOURS[sum(style["color"] != GREY for style in styles.values()) % len(COLOURS)]
-            measured = condition.points is not None
             marker = {"marker": "x", "s": 22, "lw": 1.2} if measured else {"s": 10, "lw": 0}
             styles[name] = {"color": colour, "label": label, "zorder": 3, **marker}
     return styles
@@ -252,9 +261,10 @@ def _points_in_the_plane(ax: Axes, result: Answer) -> None:
 
 def _pieces(result: Answer, name: str) -> tuple[str, ...]:
     """The pieces of the boundary that a condition is on."""
-    condition = result.problem.conditions[name]
-    inside = condition.on == INTERIOR or condition.points is not None
-    return () if inside else result.problem.domain.resolve(condition.on)
+    condition = result.problem.conditions.get(name)
+    if condition is None or condition.on == INTERIOR or condition.points is not None:
+        return ()
+    return result.problem.domain.resolve(condition.on)
 
 
 def _coloured_edges(ax: Axes, plane: Planar, pieces: Sequence[str], colour: str) -> None:

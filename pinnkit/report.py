@@ -8,6 +8,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from html import escape
 from html.entities import html5
 from itertools import groupby
@@ -16,7 +17,8 @@ from typing import Any
 
 from pinnkit.export import Answer
 from pinnkit.plotting import save_plots
-from pinnkit.settings import ProblemChoice, Settings
+from pinnkit.settings import ProblemChoice, Settings, Solve, Transfer
+from pinnkit.transfer_words import Transferred, findings, table
 
 SYMBOLS = {  # TeX commands that HTML calls otherwise
     "partial": "∂", "cdot": "·", "infty": "∞", "neq": "≠", "to": "→", "sqrt": "√",
@@ -29,6 +31,10 @@ CAPTIONS = {
     "residual": "What the equations leave over. A small residual alone proves nothing.",
     "loss": "Loss during training, in all and of each condition, and the error where it was measured.",
     "points": "The domain, the conditions on its boundary, and the collocation points of each.",
+    "arms": "All ways to the solution over time, on the same points, with the same budget of seconds.",
+    "before_after": "Distance from the reference on one logarithmic scale; if there is time, at its end. "
+    "Crosses are sensors.",
+    "features": "The first features as the source gives them, over the new domain, each on its own scale about zero.",
 }
 
 STYLE = """
@@ -70,6 +76,7 @@ def write_report(result: Answer, folder: Path) -> Path:
 def _page(result: Answer, plots: Path) -> str:
     title, _, description = result.problem.description.strip().partition("\n")
     title = escape(title.rstrip(".") or result.problem.name)
+    settings = _settings(result)
     results = "".join(_figure(plots, name) for name in ("solution", "error", "residual", "loss"))
     return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -83,12 +90,12 @@ def _page(result: Answer, plots: Path) -> str:
 {_figure(plots, "points")}
 <h2>The answer</h2>
 {results}
-<h2>Figures of merit</h2>
+{_transfer(result.transferred, plots)}<h2>Figures of merit</h2>
 {_table(result.metrics)}
 <h2>How to repeat it</h2>
-<pre>{escape(command(result.settings))}</pre>
-<h2>Settings</h2>
-{_table(result.settings.to_mapping())}
+<pre>{escape(command(settings))}</pre>
+{_source_in_python(result)}<h2>Settings</h2>
+{_table(settings.to_mapping())}
 </body></html>
 """
 
@@ -113,6 +120,39 @@ def _tiles(metrics: Mapping[str, Any]) -> str:
     }
     items = [f"<li><b>{_shown(value, 3)}</b><span>{escape(key)}</span></li>" for key, value in tiles.items()]
     return f'<ul class="tiles">{"".join(items)}</ul>'
+
+
+def _transfer(transferred: Transferred | None, plots: Path) -> str:
+    """The section on a transfer: a table of its arms, what they say, and figures."""
+    if transferred is None:
+        return ""
+    titles = ("", "relative L² error", "seconds", "seconds to the error from scratch")
+    head = "".join(f"<th>{escape(title)}</th>" for title in titles)
+    rows = "".join(
+        f"<tr><th>{escape(line.label)}</th>" + "".join(f"<td>{_shown(value, 3)}</td>" for value in line[1:]) + "</tr>"
+        for line in table(transferred)
+    )
+    said = "".join(f"<p>{escape(phrase[0].upper() + phrase[1:])}.</p>" for phrase in findings(transferred))
+    figures = "".join(_figure(plots, name) for name in ("arms", "before_after", "features"))
+    return f"""<h2>The transfer</h2>
+<p>The features come from {escape(transferred.source.name)}.</p>
+<table><tr>{head}</tr>{rows}</table>
+{said}
+{figures}
+"""
+
+
+def _settings(result: Answer) -> Settings:
+    """The settings of the run. Of a transfer they are those from scratch: the solution has the source's network."""
+    transferred = result.transferred
+    return result.settings if transferred is None else transferred.arms["from_scratch"].training.settings
+
+
+def _source_in_python(result: Answer) -> str:
+    task, transferred = result.settings.task, result.transferred
+    if transferred is None or not isinstance(task, Transfer) or transferred.source.name == task.source:
+        return ""
+    return "<p>The source was given in Python: set <code>task.source</code> to the folder in which it is kept.</p>\n"
 
 
 def _figure(plots: Path, name: str) -> str:
@@ -148,26 +188,47 @@ def _shown(value: Any, digits: int = 6) -> str:
 
 def command(settings: Settings) -> str:
     """The command line that gives these settings: those that are not the default ones."""
-    choice = settings.problem
-    optimizer = type(settings.optimizer)
-    usual = dict(_flat(Settings(ProblemChoice(choice.name), optimizer=optimizer()).to_mapping()))
-    groups = {
-        "problem": choice.file or choice.name,
-        "network": settings.network.name,
-        "optimizer": optimizer.name,
-    }
+    choice, task = settings.problem, settings.task
+    groups = {"problem": choice.file or choice.name, "network": settings.network.name}
+    groups["optimizer"] = settings.optimizer.name
+    usual_task = type(task)()
+    if not isinstance(task, Solve):
+        groups["task"] = task.name
+    if isinstance(task, Transfer):
+        groups["task/strategy"] = task.strategy.name
+        usual_task = Transfer(strategy=type(task.strategy)())
+    like = Settings(ProblemChoice(choice.name), usual_task, optimizer=type(settings.optimizer)())
+    usual = dict(_flat(like.to_mapping()))
     own = {
-        key: value
+        key: _argument(value)
         for key, value in _flat(settings.to_mapping())
         if key not in ("problem.file", "network.name") and (key not in usual or value != usual[key])
     }
-    words = [f"{key}={_argument(value)}" for key, value in (groups | own).items()]
-    return shlex.join(["python", "-m", "pinnkit", *words])
+    return shlex.join(["python", "-m", "pinnkit", *(f"{key}={value}" for key, value in (groups | own).items())])
 
 
 def _argument(value: Any) -> str:
     """A value in the grammar of overrides."""
-    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{key}:{_argument(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(map(_argument, value)) + "]"
+    if not isinstance(value, str):
+        return json.dumps(value)
+    return value if _is_plain(value) else "'" + re.sub(r"(\\*)('|$)", _escaped, value) + "'"
+
+
+def _is_plain(text: str) -> bool:
+    """Whether it reads as itself without quotes: not as a number, a truth value or a list."""
+    with suppress(ValueError):
+        float(text)
+        return False
+    return text.lower() not in ("null", "true", "false") and re.fullmatch(r"[\w./:+-]+", text, re.ASCII) is not None
+
+
+def _escaped(found: re.Match[str]) -> str:
+    """A quote, or the end, with the backslashes before it."""
+    return 2 * found[1] + ("\\'" if found[2] else "")
 
 
 def typeset(text: str) -> str:

@@ -19,6 +19,7 @@ from pinnkit.run_folder import to_resume, write_run
 from pinnkit.settings import Pretrain, Settings, Transfer
 from pinnkit.solving import check_run, reference_of, running, step_through, trained
 from pinnkit.sources import Source, family_training, source
+from pinnkit.transfer_words import text_lines
 
 
 def prepare(settings: Settings) -> Problem:
@@ -135,7 +136,7 @@ def _transfer(
         origin = given or source(task.source, settings)
         reference = reference_of(problem, settings)
         began = time.perf_counter()
-        done = compare(problem, settings, origin, reference, visible)
+        done = compare(problem, settings, origin, reference, folder, visible)
         training = done.chosen(task.guard).training
         assert training is not None
         seconds = _seconds(start, began, time.perf_counter(), reference)
@@ -183,4 +184,6 @@ def summary(result: Result) -> str:
     took = m["seconds"]
     lines.append(f"  seconds            {took['train']:.1f} training + {took['reference']:.1f} reference")
     lines.append(f"  stopped because    {m['stop_reason']}")
+    if result.transferred is not None:
+        lines += [f"  {line}" for line in text_lines(result.transferred)]
     return "\n".join(lines)

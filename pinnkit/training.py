@@ -41,6 +41,8 @@ class Training:
     history: History = field(default_factory=list)
     stop_reason: str = ""
     findings: dict[str, Any] = field(default_factory=dict)  # figures of its own
+    best: tuple[float, Tensor] | None = None  # the smallest loss on points that stay, and θ there
+    latest: Tensor | None = None  # where the optimizer is, once θ is the best
 
     @classmethod
     def start(
@@ -98,12 +100,14 @@ class Training:
         interrupted: Callable[[], bool],
         visible: bool,
     ) -> None:
-        """Step until something says stop.
+        """Step until something says stop; θ is then the best that was seen: Adam, above all, is not monotone.
 
         `error` measures the relative L2 error of the trial function as it stands, `keep` writes a checkpoint, and
         `interrupted` says whether to leave after the step in progress. Raises Diverged.
         """
         kept = self.seconds
+        if self.latest is not None:
+            self.theta, self.latest = self.latest, None
         if self.step >= self.last:
             self.stop_reason = ALL_STEPS
         with Progress(self.last, visible) as progress:
@@ -112,12 +116,24 @@ class Training:
                 loss, stop = self._advance()
                 self.seconds += time.perf_counter() - start
                 self.stop_reason = stop or self._enough(loss) or ""
+                loss = self._best(loss)
                 evaluated = self._record(loss, error)
                 progress.show(self.step, loss, evaluated)
                 if self.seconds - kept > self.settings.training.checkpoint_seconds:
                     kept = self.seconds
                     keep()
         self.assembly.residuals.assign(self.theta)
+
+    def _best(self, loss: float) -> float:
+        """Note the loss if it is the smallest; at the end go back to where that was."""
+        if self.settings.sampling.resample:
+            return loss
+        if self.best is None or loss <= self.best[0]:
+            self.best = loss, self.theta
+        elif self.stop_reason:
+            self.latest = self.theta
+            loss, self.theta = self.best
+        return loss
 
     def advance_by(self, seconds: float, stop_reason: str) -> None:
         """Count a step that was made elsewhere, and stop."""
@@ -168,7 +184,8 @@ class Training:
         residuals = self.assembly.residuals
         residuals.assign(self.theta)
         return {
-            "theta": self.theta,
+            "theta": self.theta if self.latest is None else self.latest,
+            "best": None if self.best is None else list(self.best),
             "optimizer": self.state,
             "scales": residuals.scales,
             "first": self.first,
@@ -184,6 +201,8 @@ class Training:
         assembly.trial.load_state_dict(network)
         assembly.residuals.scales = _moved(snapshot["scales"], self.theta)
         self.theta, self.state = _moved(snapshot["theta"], self.theta), _moved(snapshot["optimizer"], self.theta)
+        best = _moved(snapshot.get("best"), self.theta)
+        self.best = (best[0], best[1]) if best else None
         self.first, self.step = snapshot["first"], snapshot["step"]
         self.seconds, self.history = snapshot["seconds"], snapshot["history"]
         limits = (ALL_STEPS, TIME_IS_UP, BELOW_TOLERANCE)  # these may be others now

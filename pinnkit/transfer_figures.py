@@ -1,13 +1,10 @@
-"""Figures of a transfer: errors of all arms over time, maps of what is left of the error, and the features themselves."""
+"""Figures of a transfer: errors of all arms over time, maps of what is left of them, and the features."""
 
-from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
@@ -17,21 +14,22 @@ from pinnkit.drawing import (
     GREY,
     INK,
     SMALL,
-    TEXT,
     Panel,
     Row,
     blank,
-    closed,
     draw_map,
+    has_movie,
     layout_of,
     legend_beside,
     log_scale,
     map_size,
     maps,
     math_label,
+    outline,
     plane_of,
     signed_scale,
     tidy,
+    whole_decades,
 )
 from pinnkit.export import Answer, Array, Mesh, at_time, mesh_of, within
 from pinnkit.geometry import Domain, Planar, SpaceTime
@@ -44,7 +42,7 @@ STYLES: dict[str, dict[str, Any]] = {
     "data_only": {"color": COLOURS[2], "lw": 1.4},
     "physics_only": {"color": COLOURS[1], "lw": 1.4},
     "data_physics": {"color": COLOURS[0], "lw": 1.8},
-    "one_shot": {"color": COLOURS[3], "ls": "none", "marker": "D", "ms": 6, "zorder": 4},
+    "one_shot": {"color": COLOURS[3], "ls": "none", "marker": "D", "ms": 7, "mfc": "none", "mew": 1.8, "zorder": 4},
 }
 SPAN = 14  # decades of the error that maps of all arms show at most
 FEATURES, PER_ROW = 12, 6
@@ -82,13 +80,14 @@ def _arms(transferred: Transferred) -> Figure:
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: f"{seconds:g}"))
     ax.xaxis.set_minor_formatter(NullFormatter())
-    legend_beside(ax)
+    whole_decades(ax)
+    legend_beside(ax, markerscale=1)
     return figure
 
 
 def _arm(ax: Axes, name: str, arm: Arm, key: str) -> None:
     """A curve with its evaluations as dots; a level where there was nothing to train."""
-    style = {"label": LABELS[name], "marker": "o", "ms": 3.5} | STYLES[name]
+    style: dict[str, Any] = {"label": LABELS[name], "marker": "o", "ms": 3.5} | STYLES[name]
     seconds, values = _over_time(arm, key)
     if len(seconds):
         ax.plot(seconds, values, **style)
@@ -113,6 +112,7 @@ def _sooner(ax: Axes, transferred: Transferred, target: float) -> None:
     ax.annotate("", (there, target), (here, target), arrowprops={"arrowstyle": "->", "color": INK, "lw": 1.2})
     ax.plot([there], [target], marker="o", ms=7, mfc="white", mec=INK, ls="none", zorder=5)
     words: Any = {"size": SMALL, "ha": "center", "va": "bottom", "textcoords": "offset points", "xytext": (0, 6)}
+    words |= {"path_effects": [withStroke(linewidth=3, foreground="white")], "zorder": 6}
     ax.annotate(f"speed-up {transferred.speedup:.3g}", ((here * there) ** 0.5, target), **words)
 
 
@@ -150,4 +150,54 @@ def _title(name: str, transferred: Transferred) -> str:
 
 def _crosses(ax: Axes, points: Array) -> None:
     effect = [withStroke(linewidth=2, foreground=INK)]
-    ax.scatter(*points.T[:2], marker="x", s=14, lw=0.9, color="white", path_effects=effect, zorder=4)
+    x, y = points.T[:2]
+    ax.scatter(x, y, marker="x", s=14, lw=0.9, color="white", path_effects=effect, zorder=4)
+
+
+# ---- features
+
+
+def _features(domain: Domain, transferred: Transferred) -> Figure:
+    """The first features as the source gives them, over the new domain, each on its own scale about zero."""
+    mesh, space, values = _transferred_features(domain, transferred)
+    count = values.shape[1]
+    shape = -(-count // PER_ROW), min(count, PER_ROW)
+    width, height = SMALLER * np.array(map_size(space, 1))
+    figure = blank(shape[1] * width + 0.2, shape[0] * (height + 0.2) + 0.1, layout_of(space))
+    axes = figure.subplots(*shape, squeeze=False).ravel()
+    for ax in axes:
+        ax.set_axis_off()
+    for k, column in enumerate(values.T):
+        axes[k].set_title(f"{k + 1}", size=SMALL, color=GREY, pad=2)
+        _feature(axes[k], space, Panel("", mesh, column))
+    return figure
+
+
+def _feature(ax: Axes, space: Domain, panel: Panel) -> None:
+    if space.dimension == 1:
+        ax.axhline(0, color=GREY, lw=0.5)
+        ax.plot(panel.mesh.points[:, 0], panel.values, color=COLOURS[1], lw=1.4)
+        return
+    draw_map(ax, Row("", [panel], "RdBu_r", signed_scale([panel], 100)), panel)
+    ax.set(xlim=space.bounds[:, 0], ylim=space.bounds[:, 1])
+    if isinstance(space, Planar):
+        ax.set_aspect("equal")
+        outline(ax, space)
+
+
+def _transferred_features(domain: Domain, transferred: Transferred) -> tuple[Mesh, Domain, Array]:
+    """Where and what: features of space, or of space and time at the end of time; of these those that stay fixed."""
+    trial, space, time = transferred.source.solution.trial, domain, None
+    steady = len(trial.shape.coordinates) < domain.dimension
+    if isinstance(domain, SpaceTime) and (steady or has_movie(domain)):
+        space, time = domain.space, domain.time[1]
+    mesh = mesh_of(space)
+    points = at_time(within(space, mesh.points), time)
+    features, seen = trial.features, len(trial.shape.coordinates)
+    if isinstance(features, InTime):
+        features, seen = features.features, seen - 1
+    fixed = getattr(features, "fixed", None) or features
+    scaled = (points - transferred.bounds.mean(0)) / (np.ptp(transferred.bounds, axis=0) / 2)
+    with torch.no_grad():
+        values = fixed(torch.as_tensor(scaled[:, :seen]).to(trial.weight))[:, :FEATURES]
+    return mesh, space, values.double().cpu().numpy()

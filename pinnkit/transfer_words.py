@@ -68,7 +68,7 @@ class Transferred(Protocol):
     def speedup(self) -> float | None: ...
 
     @property
-    def negative(self) -> bool: ...
+    def negative(self) -> bool | None: ...
 
     @property
     def probe(self) -> float | None: ...  # residual after transfer / residual from scratch, early on
@@ -108,12 +108,13 @@ def findings(transferred: Transferred) -> list[str]:
 
 def text_lines(transferred: Transferred) -> Iterator[str]:
     """Table and findings as plain text."""
-    title, width = f"transfer from {transferred.source.name}", max(map(len, LABELS.values())) + 4
-    yield f"{title:<{width}} {'error':>9} {'seconds':>8} {'to the error from scratch':>26}"
+    width = max(map(len, LABELS.values())) + 2
+    yield f"transfer from      {transferred.source.name}"
+    yield f"{'':<{width}} {'error':>9} {'seconds':>9} {'to the error from scratch':>26}"
     for line in table(transferred):
         error = "—" if line.error is None else f"{line.error:.2e}"
         to_target = "—" if line.to_target is None else f"{line.to_target:.2f}"
-        yield f"{'  ' + line.label:<{width}} {error:>9} {line.seconds:>8.2f} {to_target:>26}"
+        yield f"{'  ' + line.label:<{width}} {error:>9} {line.seconds:>9.2f} {to_target:>26}"
     yield from findings(transferred)
 
 
@@ -125,7 +126,7 @@ def _speedup(transferred: Transferred) -> str:
         return "speed-up unknown: there is no reference"
     if transferred.speedup is None:
         return f"no speed-up: the error from scratch, {target:.1e}, was not reached"
-    return f"speed-up {transferred.speedup:.3g} to the error from scratch ({there:.2g} s instead of {here:.2g} s)"
+    return f"speed-up {transferred.speedup:.3g} to the error from scratch ({there:.2f} s instead of {here:.2f} s)"
 
 
 def _negative(transferred: Transferred) -> str:
@@ -143,7 +144,7 @@ def _negative(transferred: Transferred) -> str:
 def _unchanged(transferred: Transferred) -> str:
     """Why the source by itself is no solution, or how near to one it comes."""
     if transferred.inputs is None:
-        return "unchanged, the source does not fit: it has other coordinates, other fields or boundary values of its own"
+        return f"unchanged, the source does not fit: {_misfit(transferred)}"
     where = f"{_share(transferred.inputs)} of the new domain lies where the source was trained"
     left = sorted(((value, name) for name, value in transferred.shift.items()), reverse=True)
     large = [f"{value:.2g} on {name}" for value, name in left if value >= LITTLE][:MOST_NAMED]
@@ -151,6 +152,12 @@ def _unchanged(transferred: Transferred) -> str:
         return f"{where}; unchanged, the source leaves no residual above {left[0][0]:.1g} (0 would be a solution)"
     named = f"a residual of {large[0]}" if len(large) == 1 else f"residuals of {', '.join(large)}"
     return f"{where}; unchanged, the source leaves {named} (0 would be a solution)"
+
+
+def _misfit(transferred: Transferred) -> str:
+    theirs = transferred.source.solution.coordinates
+    other = len(theirs) != transferred.bounds.shape[1]
+    return f"it is a function of {', '.join(theirs)}" if other else "it has other fields, or boundary values of its own"
 
 
 def _share(share: float) -> str:

@@ -44,6 +44,7 @@ class KnownAnswer:
     history: Sequence[Mapping[str, Any]]
     metrics: Mapping[str, Any]
     settings: Settings = SETTINGS
+    transferred: Any = None
 
     def predict(self, points: Array) -> Array:
         return self.solution(points) + 1e-6 * ripple(points)[:, None]

@@ -17,8 +17,8 @@ ROOMS = (
     "taylor", "lift", "trial", "optimizers", "problem", "coefficients", "wellposed", "corners", "boundary",
     "vanishing", "residuals", "collocation", "evaluation", "reference", "catalogue",
     "checkpoint", "assembly", "training", "peaks", "growth", "modes",
-    "adaptation", "pretraining", "export", "plotting", "report", "result", "merit", "run_folder", "solving", "sources", "arms",
-    "tasks",
+    "adaptation", "pretraining", "transfer_words", "export", "drawing", "transfer_figures", "plotting", "report",
+    "result", "merit", "run_folder", "solving", "sources", "arms", "tasks",
     "refusal", "composition", "sweep", "__main__",
 )  # fmt: skip
 

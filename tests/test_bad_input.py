@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 GOOD, ADAM = "problem=heat_rectangle", "optimizer=adam"
+TRANSFER, PRETRAIN = "task=transfer", "task=pretrain"
 
 def assert_refused(done, *words: str, code: int = 2) -> None:
     """One line `error: key: what; remedy` with these words, and nothing left behind."""
@@ -82,6 +83,37 @@ def assert_refused(done, *words: str, code: int = 2) -> None:
         ([GOOD, "+problem.nosuch=1"], ["problem.nosuch: there is no such key"]),
         ([GOOD, "problem.width=-1"], ["; "]),
         ([GOOD, "problem.width=0"], ["; "]),
+        ([GOOD, "task=nosuch"], ["task: unknown task 'nosuch'; choose from", "transfer"]),
+        ([GOOD, "task=3"], ["task: ", "choose from"]),
+        ([GOOD, "task.sensors=3"], ["task.sensors: it belongs to transfer only; write task=transfer too"]),
+        ([GOOD, "task.heads=3"], ["task.heads: it belongs to pretrain only; write task=pretrain too"]),
+        ([GOOD, TRANSFER, "task.heads=3"], ["task.heads: it belongs to pretrain only; write task=pretrain too"]),
+        ([GOOD, PRETRAIN, "task.sensors=3"], ["task.sensors: it belongs to transfer only"]),
+        ([GOOD, PRETRAIN, "task.strategy.rank=3"], ["task.strategy: it belongs to transfer only"]),
+        ([GOOD, "task="], ["task: a name is wanted; choose from pretrain, solve, transfer"]),
+        ([GOOD, TRANSFER, "task.sensor=3"], ["task.sensor: ", "did you mean task.sensors"]),
+        ([GOOD, TRANSFER, "task.sensors=-1"], ["task.sensors: it must be >= 0"]),
+        ([GOOD, TRANSFER, "task.sensors=1.5"], ["task.sensors: a whole number is wanted"]),
+        ([GOOD, TRANSFER, "task.noise=nan"], ["task.noise: it must be finite and >= 0, got nan"]),
+        ([GOOD, TRANSFER, "task.noise=-1"], ["task.noise: ", ">= 0"]),
+        ([GOOD, TRANSFER, "task.source="], ["task.source: a text is wanted"]),
+        ([GOOD, TRANSFER, "task.missing=[nosuch]"], ["task.missing: there is no condition 'nosuch'", "insulated"]),
+        ([GOOD, TRANSFER, "task.missing=[ho]"], ["task.missing: ", "did you mean hot"]),
+        ([GOOD, TRANSFER, "task.missing=[heat]"], ["task.missing: 'heat' is an equation"]),
+        ([GOOD, TRANSFER, "task.missing=hot"], ["task.missing: a list is wanted", "write task.missing=[hot]"]),
+        ([GOOD, TRANSFER, "task/strategy=nosuch"], ["task/strategy: unknown task/strategy 'nosuch'", "lora"]),
+        ([GOOD, TRANSFER, "task.strategy=nosuch"], ["task.strategy: ", "choose from full, frozen, head, lora, l2"]),
+        ([GOOD, "task/strategy=lora"], ["task/strategy"]),
+        ([GOOD, TRANSFER, "task.strategy.rank=4"], ["task.strategy.rank: it belongs to lora only; ", "=lora too"]),
+        ([GOOD, TRANSFER, "task/strategy=lora", "task.strategy.rank=0"], ["task.strategy.rank: ", ">= 1"]),
+        ([GOOD, TRANSFER, "task/strategy=frozen", "task.strategy.layers=0"], ["task.strategy.layers: ", ">= 1"]),
+        ([GOOD, TRANSFER, "task/strategy=l2", "task.strategy.strength=-1"], ["task.strategy.strength: ", "> 0"]),
+        ([GOOD, TRANSFER, "task.guard=maybe"], ["task.guard: ", "choose from fallback, warn, off"]),
+        ([GOOD, TRANSFER, "task.data_weight=0"], ["task.data_weight: ", "> 0"]),
+        ([GOOD, PRETRAIN, "task.heads=0"], ["task.heads: ", ">= 1"]),
+        ([GOOD, PRETRAIN, "task.frequency=-1"], ["task.frequency: ", "> 0"]),
+        ([GOOD, PRETRAIN, "task.variations=3"], ["task.variations: a list is wanted"]),
+        (["problem=membrane_lshape", TRANSFER], ["task: eigenvalue problems are not transferred to"]),
     ],
 )
 def test_refused_in_one_line_and_without_a_folder(pinn, tmp_path, arguments, words):

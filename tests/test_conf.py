@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from pinnkit import catalogue
 from pinnkit.composition import read
 from pinnkit.home import folder
-from pinnkit.settings import OPTIMIZERS, Network, ProblemChoice, Settings
+from pinnkit.settings import OPTIMIZERS, STRATEGIES, TASKS, Network, ProblemChoice, Settings, Transfer
 
 CONF = folder("conf")
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,8 +32,11 @@ def test_defaults_are_those_of_settings():
     assert made == Settings(ProblemChoice("poisson_square"))
     plain = made.to_mapping()
     written = load("config")
-    for key in set(plain) - {"problem", "network", "optimizer"}:
+    for key in set(plain) - {"problem", "network", "optimizer", "task"}:
         assert written[key] == plain[key], key
+    groups = dict(next(iter(choice.items())) for choice in written["defaults"] if choice != "_self_")
+    assert groups["problem"] is None
+    assert all(groups[key] == plain[key]["name"] for key in ("network", "optimizer", "task"))
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -46,6 +49,27 @@ def test_optimizers_are_written_with_their_defaults(name):
 
 def test_every_optimizer_has_a_file():
     assert {path.stem for path in (CONF / "optimizer").glob("*.yaml")} == set(OPTIMIZERS)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_tasks_are_written_with_their_defaults(name):
+    assert composed("problem=poisson_square", f"task={name}").task == TASKS[name]()
+    written = {"strategy" if key == "defaults" else key for key in load(f"task/{name}")}
+    assert {f"task.{key}" for key in written} == {"task.name", *TASKS[name].options()}
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_strategies_are_written_with_their_defaults(name):
+    made = composed("problem=poisson_square", "task=transfer", f"task/strategy={name}")
+    assert made.task == Transfer(strategy=STRATEGIES[name]())
+    assert {f"task.strategy.{key}" for key in load(f"task/strategy/{name}")} == {
+        "task.strategy.name", *STRATEGIES[name].options()
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("group", "known"), [("task", TASKS), ("task/strategy", STRATEGIES)])
+def test_every_task_and_strategy_has_a_file(group, known):
+    assert {path.stem for path in (CONF / group).glob("*.yaml")} == set(known)
 
 
 def test_networks_are_written_with_their_defaults():

@@ -359,3 +359,46 @@ def test_products_with_powers_of_the_distance() -> None:
     laplacian, values = jets[3] + jets[4], jets[0]
     assert laplacian[:, 0].abs().max() < 1e-10
     assert laplacian[:, 1].tolist() == pytest.approx((4 * (1 + 2 / 3) * values[:, 0]).tolist(), rel=1e-9)
+
+
+# --- what transfer asks for -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [*STEADY, "in time"])
+def test_moved_functions_are_the_same_ones_elsewhere(name: str) -> None:
+    """f'(to + s (x − centre)) = f(x), and each derivative by space is smaller by s."""
+    problem, terms = (in_time(), corner_functions(in_time())) if name == "in time" else functions(name)
+    centre, to, factor = np.array([0.3, -0.2]), np.array([5.0, 7.0]), 2.5
+    here = problem.domain.sample(40, "uniform", np.random.default_rng(0))
+    there = here.copy()
+    there[:, :2] = to + factor * (here[:, :2] - centre)
+    moved = terms.moved(centre.tolist(), to.tolist(), factor)
+    assert moved.count == terms.count and moved.time == terms.time
+    for index in ORDER_TWO:
+        (found,), (expected,) = jets(moved, there, [index]), jets(terms, here, [index])
+        assert_close(found * factor ** len(index), expected, rtol=1e-9, atol=1e-10 * float(expected.abs().max()))
+
+
+def terms_at(problem: Problem, vertex: tuple[float, float]) -> set[Term]:
+    found = corner_functions(problem)
+    return {s.term for s in found.singularities if s.vertex == vertex} if found else set()
+
+
+def l_with(**conditions) -> Problem:
+    """−Δu = 1 on the L-shape, whose notch at (0, 0) lies between notch_vertical and notch_horizontal."""
+    return Problem(LShape(), {"heat": LAPLACE, "rest": dirichlet(("left", "right", "top", "bottom")), **conditions})
+
+
+@pytest.mark.parametrize("known", [dirichlet, neumann])
+@pytest.mark.parametrize(("named", "other"), [("notch_vertical", "notch_horizontal"),
+                                              ("notch_horizontal", "notch_vertical")])  # fmt: skip
+def test_beside_a_piece_without_a_condition_there_are_functions_of_both_types(known, named: str, other: str) -> None:
+    notch = (0.0, 0.0)
+    fixed, flux = (terms_at(l_with(one=known(named), two=kind(other)), notch) for kind in (dirichlet, neumann))
+    assert fixed and flux and not fixed & flux
+    assert terms_at(l_with(one=known(named)), notch) == fixed | flux
+
+
+def test_between_pieces_without_conditions_there_are_no_functions() -> None:
+    assert terms_at(l_with(), (0.0, 0.0)) == set()
+    assert not any(np.allclose(c.vertex, 0) for c in singular_corners(l_with()))

@@ -311,3 +311,68 @@ def test_a_sweep_with_a_bad_job(pinn, tmp_path, no_figures):
     assert [row["status"] for row in rows] == ["done", "failed", "done"]
     assert rows[1]["reason"].startswith("seed: ") and float(rows[0]["relative_l2"]) < 0.2
     assert "Traceback" not in done.err
+
+
+# --- pretraining and transfer -----------------------------------------------------------------------------------------
+
+FAMILY = (*POISSON, "task=pretrain", "task.polynomials=40", "task.features=12", "task.heads=20")
+ARMS = ("from_scratch", "source_unchanged", "data_only", "physics_only", "data_physics", "one_shot")
+
+
+def test_pretraining_and_a_transfer_from_its_folder(pinn, tmp_path, no_figures):
+    done = pinn(*FAMILY, "hydra.run.dir=family")
+    assert done.code == 0 and done.out.startswith("poisson_square: ")
+    pretrained = json.loads((tmp_path / "family" / "metrics.json").read_text())
+    assert (pretrained["task"], pretrained["optimizer"]) == ("pretrain", "least_squares")
+    assert pretrained["parameters"] == 32 + 12 + 1 and pretrained["relative_l2"] < 0.1
+    assert status(tmp_path / "family")["status"] == "done"
+
+    few = ("task.sensors=4", "training.max_steps=2", "problem.modes=[1,1]", "reference.kind=exact")
+    done = pinn("problem=helmholtz", "task=transfer", "task.source=family", *COMMAND, *few, "hydra.run.dir=run")
+    assert done.code == 0 and done.out.startswith("helmholtz: ")
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["task"] == "transfer" and metrics["source"] == "family"
+    assert list(metrics["arms"]) == list(ARMS)
+    for figures in metrics["arms"].values():
+        assert figures.keys() == {"relative_l2", "seconds", "seconds_to_target"}
+        assert figures["relative_l2"] >= 0 and figures["seconds"] > 0
+    assert isinstance(metrics["negative_transfer"], bool)
+    assert metrics["speedup"] is None or metrics["speedup"] > 0
+    assert metrics["shift"].keys() == {"inputs", "residuals"} and 0 <= metrics["shift"]["inputs"] <= 1
+    assert metrics["shift"]["residuals"].keys() == {"helmholtz", "wall"}
+    assert metrics["seconds"].keys() == {"train", "reference", "total", "source"}
+    assert metrics["relative_l2"] is not None and metrics["verdict"]
+    assert status(tmp_path / "run") == {"status": "done", "error": None}
+    solution = load(tmp_path / "run")
+    assert solution.settings.task.source == "family" and solution.metrics == metrics
+
+
+def test_a_transfer_goes_to_a_folder_by_problem_task_and_time(pinn, stand_in, tmp_path):
+    assert pinn("problem=heat_lshape", "task=transfer", "task/strategy=lora", "task.strategy.rank=2").code == 0
+    (folder,) = (tmp_path / "outputs" / "heat_lshape" / "transfer").iterdir()
+    assert status(folder)["status"] == "done"
+    (settings,) = stand_in.seen
+    assert (settings.task.name, settings.task.source, settings.task.strategy.rank) == ("transfer", "heat", 2)
+
+
+def test_a_strategy_may_be_set_by_its_name(pinn, stand_in):
+    for told in ("task/strategy=head", "task.strategy=head"):
+        assert pinn("problem=heat_lshape", "task=transfer", told).code == 0
+    assert [settings.task.strategy.name for settings in stand_in.seen] == ["head", "head"]
+
+
+def test_a_sweep_over_tasks_and_strategies(pinn, stand_in, tmp_path):
+    done = pinn("-m", "problem=heat_lshape", "task=transfer", "task/strategy=full,frozen,lora", "hydra.sweep.dir=sweep")
+    assert done.code == 0
+    assert [settings.task.strategy.name for settings in stand_in.seen] == ["full", "frozen", "lora"]
+    done = pinn("-m", "problem=heat_lshape", "task=solve,pretrain,transfer", "hydra.sweep.dir=other")
+    assert done.code == 0
+    assert [settings.task.name for settings in stand_in.seen[3:]] == ["solve", "pretrain", "transfer"]
+    assert [row["status"] for row in summary(tmp_path / "other")] == ["done"] * 3
+
+
+def test_a_source_that_is_damaged(pinn, tmp_path, no_figures):
+    (tmp_path / "mine.pt").write_bytes(b"pinnkit checkpoint 1 00\n")
+    done = pinn("problem=poisson_square", "task=transfer", "task.source=mine.pt", *COMMAND, "hydra.run.dir=run")
+    assert done.code == 5
+    assert "mine.pt: " in last_line(done) and last_line(done).count("; ") == 1

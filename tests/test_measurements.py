@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pinnkit.errors import BadInput
-from pinnkit.measurements import read_csv
+from pinnkit.measurements import read_columns, read_csv
 
 
 @pytest.fixture
@@ -79,3 +79,24 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
     for path in (tmp_path / "nothing.csv", tmp_path):
         with pytest.raises(BadInput, match="cannot be read"):
             read_csv(path, ("x",), "value")
+
+
+WITH_SIGMA, WITHOUT = "u,x,sigma\n1,2,0.1\n3,4,0.2\n", "u,x\n1,2\n3,4\n"
+
+
+@pytest.mark.parametrize(("content", "table"), [(WITH_SIGMA, [[2, 1, 0.1], [4, 3, 0.2]]), (WITHOUT, [[2, 1], [4, 3]])])
+def test_a_column_that_may_be_missing_is_read_where_it_is_there(tmp_path: Path, content: str, table) -> None:
+    path = tmp_path / "data.csv"
+    path.write_text(content)
+    np.testing.assert_array_equal(read_columns(path, ["x", "u"], ["sigma"]), table)
+    np.testing.assert_array_equal(read_columns(path, ["x", "u"]), np.array(table)[:, :2])
+
+
+def test_a_column_that_may_be_missing_is_as_complete_as_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "data.csv"
+    path.write_text("x,u,sigma\n1,2,0.1\n3,4,\n")
+    with pytest.raises(BadInput, match=r"data\.csv:3: sigma is ''"):
+        read_columns(path, ["x", "u"], ["sigma"])
+    path.write_text("x,sigma\n1,0.1\n")
+    with pytest.raises(BadInput, match="0 columns 'u'"):
+        read_columns(path, ["x", "u"], ["sigma"])

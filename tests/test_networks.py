@@ -9,21 +9,40 @@ from torch import nn
 from torch.func import functional_call
 from torch.testing import assert_close
 
+from pinnkit.adaptation import adapted
 from pinnkit.errors import BadInput
-from pinnkit.networks import ACTIVATIONS, MLP, FeatureMap, FourierMLP, closure
+from pinnkit.networks import ACTIVATIONS, CHUNK, MLP, FeatureMap, FourierMLP, Reduced, Wide, closure
 from pinnkit.operators import derivative
+from pinnkit.polynomials import ChebyshevProducts, InTime
+from pinnkit.settings import LoRA
 
 MAPS = {
     **{f"{a}-{len(widths)}": (a, widths) for a in ACTIVATIONS for widths in ((4,), (4, 3), (4, 3, 3))},
     **{f"fourier-{a}": (a, (4, 3)) for a in ("tanh", "gelu")},
+    **{f"{kind}-{a}": (a, (4, 3)) for kind in ("reduced", "corrected", "in_time") for a in ("tanh", "sin")},
 }
+WITH_INPUTS = [(name, d) for name in MAPS for d in (1, 2, 3) if d > 1 or not name.startswith("in_time")]
 
 
 def feature_map(name: str, inputs: int, seed: int = 0) -> FeatureMap:
-    activation, widths = MAPS[name]
+    (activation, widths), drawn = MAPS[name], generator(seed)
+    if name.startswith("in_time"):
+        return InTime(MLP(inputs - 1, widths, activation, 1.5, drawn), 4)
     if name.startswith("fourier"):
-        return FourierMLP(inputs, 3, 1.5, widths, activation, generator(seed))
-    return MLP(inputs, widths, activation, 1.5, generator(seed))
+        return FourierMLP(inputs, 3, 1.5, widths, activation, drawn)
+    layers = MLP(inputs, widths, activation, 1.5, drawn)
+    if name.startswith("reduced"):
+        return Wide(layers, Reduced(ChebyshevProducts(inputs, 7), 3, drawn))
+    return corrected(layers, drawn) if name.startswith("corrected") else layers
+
+
+def corrected(layers: MLP, drawn: torch.Generator) -> FeatureMap:
+    """Layers with corrections of rank 2 that are not zero."""
+    features = adapted(layers, LoRA(2), drawn)
+    with torch.no_grad():
+        for parameter in features.parameters():
+            parameter += torch.randn(parameter.shape, generator=drawn, dtype=torch.float64)
+    return features
 
 
 def multi_indices(d: int, order: int) -> list[tuple[int, ...]]:
@@ -37,8 +56,7 @@ def jets_of_points(x: torch.Tensor, indices: list[tuple[int, ...]]) -> torch.Ten
     return torch.stack([rows.get(len(index), lambda _: torch.zeros_like(x))(index) for index in indices])
 
 
-@pytest.mark.parametrize("inputs", [1, 2, 3])
-@pytest.mark.parametrize("name", MAPS)
+@pytest.mark.parametrize(("name", "inputs"), WITH_INPUTS)
 def test_jets_are_nested_derivatives(name: str, inputs: int) -> None:
     features, indices = feature_map(name, inputs), multi_indices(inputs, order=4)
     x = 2 * torch.rand(4, inputs, generator=generator(), dtype=torch.float64) - 1
@@ -75,6 +93,13 @@ def test_fourier_features_come_first() -> None:
     features, x = feature_map("fourier-tanh", 2), randn(6, 2)
     angles = x @ features.waves[:3].T
     assert_close(features(x), features.layers(torch.cat([angles.sin(), angles.cos()], 1)), rtol=1e-12, atol=1e-12)
+
+
+def test_combinations_are_those_of_the_features_at_any_number_of_points() -> None:
+    features = Reduced(ChebyshevProducts(2, 9), 4, generator())
+    for n in (0, 1, CHUNK, 2 * CHUNK + 3):
+        x = randn(n, 2)
+        assert_close(features(x), features.features(x) @ features.combinations.T, rtol=1e-13, atol=1e-13)
 
 
 @pytest.mark.parametrize("order", [0, 1, 2])

@@ -14,6 +14,7 @@ from answers import (
     ANSWERS,
     Array,
     KnownAnswer,
+    KnownPoints,
     KnownReference,
     bar_in_time,
     box,
@@ -176,6 +177,19 @@ def test_the_conditions_are_named_with_their_points() -> None:
     assert named == ["heat (800)", "hot (200)", "cold (200)", "insulated (200)", "sensors (3)"]
 
 
+def test_what_was_imposed_is_shown_not_what_was_withheld() -> None:
+    result = l_shape()
+    points = {name: at for name, at in result.collocation.items() if name != "walls"}
+    points["data"] = KnownPoints(np.array([[-0.5, 0.5], [0.5, 0.5]]))
+    rows = [{"step": step, "loss": 2.0, "loss/notch": 1.5, "loss/data": 0.5} for step in (0, 1)]
+    drawn = figures(replace(result, collocation=points, history=rows))
+    legend = drawn["points"].axes[0].get_legend()
+    assert legend is not None
+    named = [text.get_text() for text in legend.get_texts()]
+    assert named == ["heat (800)", "notch (200)", "insulated (200)", "data (2)"]
+    assert [line.get_label() for line in drawn["loss"].axes[0].get_lines()] == ["total", "notch", "data"]
+
+
 def test_without_a_reference_there_is_no_error_to_show() -> None:
     alone = figures(replace(l_shape(), reference=None))
     assert set(alone) == {"solution", "residual", "loss", "points"} and len(maps(alone["solution"])) == 1
@@ -205,6 +219,12 @@ def test_the_history_is_shown_without_what_no_logarithm_can_show() -> None:
     assert curves["total"] == [[0, 1], [3, 0.125]]
     assert curves["heat"] == [[1, 0.5], [2, 0.25]]
     assert curves["relative $L^2$ error"] == [[1, 1e-2]]
+
+
+def test_errors_that_hardly_change_have_whole_powers_of_ten_about_them() -> None:
+    rows = [{"step": step, "loss": 1.0, "relative_l2": 1.7e-11 - 1e-12 * step} for step in (1, 2)]
+    _, right = figures(replace(interval(), history=rows))["loss"].axes
+    assert right.get_ylim() == pytest.approx((1e-11, 1e-10))
 
 
 @pytest.mark.parametrize("rows", [[], [{"step": 0, "loss": math.nan}], [{"step": 5, "loss": 1e-20}]])

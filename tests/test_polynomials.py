@@ -7,7 +7,7 @@ from numpy.polynomial.chebyshev import chebval
 from torch.testing import assert_close
 
 from pinnkit.networks import MLP, Wide, closure
-from pinnkit.polynomials import ChebyshevProducts
+from pinnkit.polynomials import ChebyshevProducts, InTime
 
 
 def points(n: int, d: int) -> torch.Tensor:
@@ -64,3 +64,34 @@ def test_a_wide_network_has_both_kinds_of_features() -> None:
     wide, x = Wide(network, ChebyshevProducts(2, 5)), points(4, 2)
     assert (wide.width, wide.typical) == (13, 8)
     assert_close(wide(x), torch.cat([network(x), ChebyshevProducts(2, 5)(x)], 1), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("order", [1, 2, 5])
+def test_in_time_features_of_space_are_multiplied_by_polynomials(order: int) -> None:
+    """f(x, y) T_k(t) for each feature f and all k < order: together, f times any polynomial in time."""
+    in_space = MLP(2, [3], "tanh", 1.5, torch.Generator().manual_seed(0))
+    features, x = InTime(in_space, order), points(6, 3)
+    assert features.width == 3 * order
+    degrees = torch.arange(order, dtype=torch.float64)
+    expected = in_space(x[:, :2])[:, :, None] * torch.cos(degrees * torch.acos(x[:, 2:]))[:, None, :]
+    assert_close(features(x), expected.flatten(1), rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("index", [(2,), (0, 2), (2, 2), (0, 0), (0, 2, 2), (1, 1, 2)])
+def test_jets_in_time_are_the_derivatives_in_units_of_the_coordinates(index: tuple[int, ...]) -> None:
+    """With scaled coordinates x̂ = (2x, y/2, 3t)."""
+    drawn = torch.Generator().manual_seed(0)
+    features, x = InTime(MLP(2, [3], "tanh", 1.5, drawn), 5), (points(5, 3) / 3).requires_grad_()
+    slopes, indices = torch.tensor([2.0, 0.5, 3.0], dtype=torch.float64), closure([index])
+    jets = torch.zeros(len(indices), 5, 3, dtype=torch.float64)
+    jets[0] = (x * slopes).detach()
+    for row, i in enumerate(indices):
+        if len(i) == 1:
+            jets[row, :, i[0]] = slopes[i[0]]
+    found = features.jets(jets, indices)[indices.index(index)]
+    for k in range(features.width):
+        u = features(x * slopes)[:, k]
+        for i in index:
+            u = torch.autograd.grad(u.sum(), x, create_graph=True, materialize_grads=True, allow_unused=True)[0][:, i]
+            u = u if u.requires_grad else u + 0 * x.sum()
+        assert_close(found[:, k].detach(), u.detach(), rtol=1e-10, atol=1e-10)

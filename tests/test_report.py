@@ -9,11 +9,25 @@ from shutil import copytree
 
 import pytest
 from answers import SETTINGS, KnownAnswer, interval, l_shape
+from conftest import CommandLine, StandIn
 from PIL import Image
 
+from pinnkit import catalogue
 from pinnkit.plotting import save_plots
 from pinnkit.report import command, typeset, write_report
-from pinnkit.settings import GaussNewton, ProblemChoice, Settings, Training
+from pinnkit.settings import (
+    GaussNewton,
+    LeastSquares,
+    LoRA,
+    Near,
+    Network,
+    Pretrain,
+    ProblemChoice,
+    Settings,
+    Task,
+    Training,
+    Transfer,
+)
 
 EMPTY = {"meta", "img", "br"}
 
@@ -123,6 +137,37 @@ def test_the_command_of_a_users_own_file() -> None:
     words = shlex.split(command(settings))[3:]
     assert words[0] == "problem=./my problem.py"
     assert set(words[3:]) == {"optimizer.acceleration=false", "seed=3", "training.max_seconds=5.0"}
+
+
+TASKS: dict[str, Task] = {
+    "transfer": Transfer(),
+    "lora": Transfer(strategy=LoRA(rank=8), missing=("hot", "insulated"), sensors=5, data_weight=0.5, guard="fallback"),
+    "near": Transfer(source="outputs/heat_lshape/solve/2026-07-01_03-12-38_12", strategy=Near(), data="my data.csv"),
+    "pretrain": Pretrain(),
+    "family": Pretrain(features=7, variations=({"width": 2.0}, {"width": 0.5, "hot": 90.0})),
+    "odd": Transfer(source="1e3", data="null", missing=("it's", "a,b", "back\\\\", "[5]", "°C", "no: 1")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_task_is_composed_again_by_its_command(task: str, pinn: CommandLine, stand_in: StandIn) -> None:
+    choice = ProblemChoice("heat_rectangle", parameters=catalogue.load("heat_rectangle").parameters)
+    network = Network(layers=(8, 8), polynomials=40, reduced=20, peaks=((0.1, 0.2, 0.3, 0.3),))
+    settings = Settings(choice, TASKS[task], network, optimizer=LeastSquares(), training=Training(max_seconds=5.0))
+    words = shlex.split(command(settings))
+    assert words[:3] == ["python", "-m", "pinnkit"] and f"task={TASKS[task].name}" in words
+    outcome = pinn(*words[3:])
+    assert outcome.code == 0, outcome
+    assert stand_in.seen == [settings]
+
+
+def test_the_command_of_a_strategy() -> None:
+    words = shlex.split(command(Settings(ProblemChoice("heat_lshape"), TASKS["lora"])))
+    assert words[3:] == [
+        "problem=heat_lshape", "network=mlp", "optimizer=auto", "task=transfer", "task/strategy=lora",
+        "task.strategy.rank=8", "task.sensors=5", "task.missing=[hot,insulated]", "task.data_weight=0.5",
+        "task.guard=fallback",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

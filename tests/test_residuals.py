@@ -16,8 +16,9 @@ from pinnkit.errors import BadInput
 from pinnkit.geometry import Rectangle
 from pinnkit.networks import MLP
 from pinnkit.operators import div, grad
+from pinnkit.optimizers import LeastSquares as HeadSolver
 from pinnkit.problem import Problem, dirichlet, pde
-from pinnkit.residuals import Residuals
+from pinnkit.residuals import ANCHOR, Anchor, Residuals
 from pinnkit.settings import GaussNewton, LeastSquares, Network, ProblemChoice, Sampling, Settings
 
 CORNERS = ("l_shape", "l_shape_in_time")
@@ -133,6 +134,75 @@ def test_theta_is_what_is_assigned_and_nothing_is_changed_by_evaluating() -> Non
     assert torch.equal(residuals.theta, before)
     residuals.assign(theta)
     assert torch.equal(residuals.theta, theta)
+
+
+# --- what is known of θ beforehand ------------------------------------------------------------------------------------
+
+ANCHORED = ("poisson", "nonlinear", "two_fields", "inverse", "l_shape")
+
+
+def anchored(name: str) -> Residuals:
+    """Two of three parameters are drawn towards others, some of the head and some of the features among them."""
+    residuals = built(name, corners=name == "l_shape")
+    strength = randn(len(residuals.theta), seed=8).exp()
+    strength[::3] = 0.0
+    residuals.anchor = Anchor(strength, randn(len(strength), seed=9))
+    return residuals
+
+
+@pytest.mark.parametrize("name", ANCHORED)
+def test_an_anchor_adds_rows(name: str) -> None:
+    residuals = anchored(name)
+    theta, anchor = somewhere(residuals), residuals.anchor
+    plain = residuals_of(residuals.problem, residuals.trial.features, residuals.trial.enrichment)
+    rows = anchor.strength * (theta - anchor.centre)
+    pulled = anchor.strength > 0
+    assert 0 < int(pulled.sum()) < len(theta)
+    assert_close(residuals(theta), torch.cat([plain(theta), rows[pulled]]), rtol=1e-13, atol=0)
+    assert not residuals.anchor.rows(anchor.centre).any()
+    terms = residuals.terms(theta)
+    assert set(terms) == {*residuals.problem.conditions, ANCHOR}
+    assert terms[ANCHOR] == pytest.approx(0.5 * float(rows.square().sum()), rel=1e-12)
+    assert sum(terms.values()) == pytest.approx(0.5 * float(residuals(theta).square().sum()), rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ANCHORED)
+def test_with_an_anchor_all_derivatives_are_those_of_the_residual(name: str) -> None:
+    """J against five-point differences along random directions; the others against J."""
+    residuals, h = anchored(name), 1e-3
+    theta = somewhere(residuals)
+    r, matrix = residuals.jacobian(theta)
+    assert_close(r, residuals(theta), rtol=1e-12, atol=1e-12 * float(r.norm()))
+    for seed in (20, 21):
+        v = randn(len(theta), seed=seed)
+        slope = sum(w * residuals(theta + s * h * v) for w, s in ((1, -2), (-8, -1), (8, 1), (-1, 2))) / (12 * h)
+        assert close(matrix @ v, slope, 1e-7)
+    loss, gradient = residuals.gradient(theta)
+    assert_close(loss, 0.5 * r @ r, rtol=1e-12, atol=0)
+    assert close(gradient, matrix.T @ r, 1e-11)
+    head, columns = residuals.linear_jacobian(theta)
+    assert close(head, r, 1e-13) and close(columns, matrix[:, residuals.linear], 1e-13)
+    same, jv, jtv = residuals.linearised(theta)
+    v, w = randn(len(theta), seed=22), randn(len(r), seed=23)
+    assert close(same, r, 1e-13) and close(jv(v), matrix @ v, 1e-11) and close(jtv(w), matrix.T @ w, 1e-11)
+
+
+def test_least_squares_with_an_anchor_are_those_of_all_rows() -> None:
+    """One step from anywhere solves min ‖r + J Δ‖² + ‖strength (θ − centre)‖² in the head."""
+    residuals = anchored("poisson")
+    theta = somewhere(residuals)
+    moved, _, _ = HeadSolver().step(residuals, theta, HeadSolver().init(residuals, theta))
+    _, gradient = residuals.gradient(moved)
+    assert float(gradient[residuals.linear].norm()) < 1e-9 * float(residuals.gradient(theta)[1].norm())
+
+
+def test_an_anchor_stays_where_points_are_drawn_anew() -> None:
+    residuals, other = anchored("poisson"), built("poisson")
+    theta, anchor = somewhere(residuals), residuals.anchor
+    residuals.redraw(residuals_of(other.problem, points=40).collocation)
+    rows = int((anchor.strength > 0).sum())
+    assert_close(residuals(theta)[-rows:], anchor.rows(theta), rtol=0, atol=0)
+    assert len(residuals(theta)) == sum(block.rows for block in residuals.blocks) + rows
 
 
 # --- scales and weights ---------------------------------------------------------------------------------------------

@@ -13,18 +13,27 @@ from pinnkit.conversion import LARGEST_SEED, nearest
 from pinnkit.errors import BadInput
 from pinnkit.settings import (
     OPTIMIZERS,
+    STRATEGIES,
+    TASKS,
     Adam,
     Auto,
+    Frozen,
+    LoRA,
+    Near,
     Network,
+    Pretrain,
     ProblemChoice,
     Sampling,
     Settings,
+    Solve,
     Training,
+    Transfer,
     _check_cuda,
     all_keys,
     check_device,
 )
 
+CHOICES = {"optimizer": OPTIMIZERS, "task": TASKS, "task.strategy": STRATEGIES}
 PROBLEM = {"name": "heat_lshape", "conductivity": 2.0}
 
 
@@ -36,6 +45,14 @@ def adam(**parameters: Any) -> dict[str, Any]:
     return {"optimizer": {"name": "adam", **parameters}}
 
 
+def transfer(**parameters: Any) -> dict[str, Any]:
+    return {"task": {"name": "transfer", **parameters}}
+
+
+def pretrain(**parameters: Any) -> dict[str, Any]:
+    return {"task": {"name": "pretrain", **parameters}}
+
+
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_to_mapping_and_back(name):
     made = settings(optimizer={"name": name}, network={"layers": [8, 9]}, seed=LARGEST_SEED, tolerance=1e-6)
@@ -44,6 +61,33 @@ def test_to_mapping_and_back(name):
     assert plain == made.to_mapping()
     assert plain["problem"] == {"name": "heat_lshape", "file": None, "conductivity": 2.0}
     assert plain["optimizer"]["name"] == name
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_tasks_to_mapping_and_back(name):
+    made = settings(task=name)
+    plain = json.loads(json.dumps(made.to_mapping()))
+    assert made.task == TASKS[name]() and Settings.from_mapping(plain) == made
+    assert plain == made.to_mapping() and plain["task"]["name"] == name
+
+
+@pytest.mark.parametrize("strategy", [*(cls() for cls in STRATEGIES.values()), Frozen(3), LoRA(2), Near(0.5)])
+def test_strategies_to_mapping_and_back(strategy):
+    made = settings(task=Transfer("mine", strategy, missing=("left", "right"), data="a.csv", guard="off"))
+    plain = json.loads(json.dumps(made.to_mapping()))
+    assert Settings.from_mapping(plain) == made and Settings.from_mapping(plain).task.strategy == strategy
+    assert plain["task"]["strategy"]["name"] == strategy.name
+
+
+def test_variations_to_mapping_and_back():
+    made = settings(task={"name": "pretrain", "variations": [{"width": 2.0}, {"shape": [1, 2]}]})
+    assert made.task == Pretrain(variations=({"width": 2.0}, {"shape": [1, 2]}))
+    assert Settings.from_mapping(json.loads(json.dumps(made.to_mapping()))) == made
+
+
+@pytest.mark.parametrize("told", ["lora", {"name": "lora"}, LoRA()])
+def test_a_strategy_is_a_name_a_mapping_or_a_record(told):
+    assert settings(task={"name": "transfer", "strategy": told}).task == Transfer(strategy=LoRA())
 
 
 def test_values_are_converted_to_their_types():
@@ -108,6 +152,43 @@ def test_settings_cannot_change():
         ({"dtype": "float16"}, "dtype", "float64, float32"),
         ({"dtype": "int32"}, "dtype", "float64, float32"),
         ({"task": "solv"}, "task", "did you mean solve"),
+        ({"task": 3}, "task", "a group of keys, not a number"),
+        ({"task": {"name": ["solve"]}}, "task.name", "unknown choice"),
+        ({"task": {"heads": 3}}, "task.heads", "belongs to pretrain only; write task=pretrain too"),
+        ({"task": {"name": "transfer", "heads": 3}}, "task.heads", "belongs to pretrain only"),
+        ({"task": {"name": "pretrain", "strategy": "lora"}}, "task.strategy", "belongs to transfer only"),
+        ({"task": {"name": "transfer", "sensor": 3}}, "task.sensor", "did you mean task.sensors"),
+        (transfer(sensors=-1), "task.sensors", ">= 0"),
+        (transfer(sensors=1.5), "task.sensors", "whole number"),
+        (transfer(noise=math.nan), "task.noise", "finite and >= 0"),
+        (transfer(noise=math.inf), "task.noise", "finite and >= 0"),
+        (transfer(noise=-0.1), "task.noise", ">= 0"),
+        (transfer(source=None), "task.source", "a text is wanted"),
+        (transfer(source=""), "task.source", "a text is wanted"),
+        (transfer(data=3), "task.data", "a text is wanted"),
+        (transfer(missing="left"), "task.missing", "write task.missing=[left]"),
+        (transfer(missing=[3]), "task.missing[0]", "a text is wanted"),
+        (transfer(data_weight=0), "task.data_weight", "> 0"),
+        (transfer(physics_weight=-1), "task.physics_weight", "> 0"),
+        (transfer(physics_weight=None), "task.physics_weight", "a number is wanted"),
+        (transfer(guard="maybe"), "task.guard", "choose from fallback, warn, off"),
+        (transfer(guard=False), "task.guard", "choose from fallback, warn, off"),
+        (transfer(strategy="lor"), "task.strategy", "did you mean lora"),
+        (transfer(strategy=3), "task.strategy", "a group of keys, not a number"),
+        (transfer(strategy={"name": "nosuch"}), "task.strategy.name", "choose from full, frozen, head, lora, l2"),
+        (transfer(strategy={"rank": 4}), "task.strategy.rank", "belongs to lora only; write task/strategy=lora too"),
+        (transfer(strategy={"name": "lora", "rank": 0}), "task.strategy.rank", ">= 1"),
+        (transfer(strategy={"name": "frozen", "layers": 0}), "task.strategy.layers", ">= 1"),
+        (transfer(strategy={"name": "l2", "strength": 0}), "task.strategy.strength", "> 0"),
+        (pretrain(polynomials=0), "task.polynomials", ">= 1"),
+        (pretrain(features=0), "task.features", ">= 1"),
+        (pretrain(heads=0), "task.heads", ">= 1"),
+        (pretrain(heads=10**5), "task.heads", "<= 10000"),
+        (pretrain(frequency=0), "task.frequency", "> 0"),
+        (pretrain(variations={"width": 2}), "task.variations", "a list is wanted"),
+        ({"network": {"polynomials": 10, "reduced": 20}}, "network.reduced", "more combinations than polynomials"),
+        ({"network": {"reduced": 20}}, "network.reduced", "20 combinations of 0 polynomials"),
+        ({"network": {"in_time": 0}}, "network.in_time", ">= 1"),
         ({"tolerance": 0}, "tolerance", "> 0"),
         ({"resume": ""}, "resume", "text"),
         ({"overwrite": "yes"}, "overwrite", "true or false"),
@@ -150,13 +231,22 @@ _leaf = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_si
 _value = st.recursive(_leaf, lambda inner: st.lists(inner, max_size=3), max_leaves=4)
 
 
+def nested(key: str, value: Any) -> dict[str, Any]:
+    """A mapping that holds one key, and beside it the names of the choices it belongs to."""
+    *groups, last = key.split(".")
+    inner = {last: value}
+    for depth in range(len(groups), 0, -1):
+        choices = CHOICES.get(".".join(groups[:depth]), {})
+        owner = next((name for name, cls in choices.items() if key in cls.options()), None)
+        owner = "transfer" if key.startswith("task.strategy.") and depth == 1 else owner
+        inner = {groups[depth - 1]: {"name": owner, **inner} if owner else inner}
+    return inner
+
+
 @given(st.sampled_from(all_keys()), _value)
 def test_any_value_of_any_key_is_taken_or_refused_by_name(key, value):
-    group, _, name = key.rpartition(".")
-    optimizer = next((o for o, cls in OPTIMIZERS.items() if key in cls.options()), None)
-    inner = {"name": optimizer, name: value} if optimizer else {name: value}
     try:
-        made = settings(**({group: inner} if group else {key: value}))
+        made = settings(**nested(key, value))
     except BadInput as refused:
         assert refused.key.startswith(key)
     else:
@@ -170,6 +260,10 @@ def test_nearest_prefers_what_comes_first():
 
 def test_the_default_optimizer_is_chosen_automatically():
     assert settings().optimizer == Auto()
+
+
+def test_the_default_task_is_to_solve():
+    assert settings().task == Solve()
 
 
 # --- devices ------------------------------------------------------------------------------------------------

@@ -209,3 +209,12 @@ def test_a_failing_write_ends_training_and_keeps_the_former_checkpoint(tmp_path,
         trained("adam", 15, folder=tmp_path, resume="auto")
     assert failure.value.exit_code == 6
     assert torch.equal(checkpoint.read(tmp_path)["training"]["theta"], kept)
+
+
+def test_training_ends_where_the_loss_was_smallest():
+    """Steps of Adam that are far too long are taken back, and a longer run goes on from the last of them."""
+    adam = {"name": "adam", "learning_rate": 0.3}
+    losses = [row["loss"] for row in trained(adam, 20).history]
+    assert max(losses[2:-1]) > 10 * losses[1]
+    assert losses[-1] == min(losses[1:])
+    assert [row["loss"] for row in trained(adam, 30).history][:20] == losses[:20]
