@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pinnkit.assembly import Assembly, points_for
 from pinnkit.errors import Diverged
-from pinnkit.optimizers.base import loss_of
+from pinnkit.optimizers.base import Info, loss_of
 from pinnkit.problem import Problem
 from pinnkit.progress import Progress
 from pinnkit.residuals import Residuals
@@ -113,27 +113,28 @@ class Training:
         with Progress(self.last, visible) as progress:
             while not self.stop_reason and not interrupted():
                 start = time.perf_counter()
-                loss, stop = self._advance()
+                info = self._advance()
                 self.seconds += time.perf_counter() - start
-                self.stop_reason = stop or self._enough(loss) or ""
-                loss = self._best(loss)
-                evaluated = self._record(loss, error)
-                progress.show(self.step, loss, evaluated)
+                self.stop_reason = info.stop or self._enough(info.loss) or ""
+                evaluated = self._record(info.loss, error)
+                progress.show(self.step, info.loss, evaluated)
                 if self.seconds - kept > self.settings.training.checkpoint_seconds:
                     kept = self.seconds
                     keep()
+        if self.stop_reason:
+            self._go_to_the_best(error)
         self.assembly.residuals.assign(self.theta)
 
-    def _best(self, loss: float) -> float:
-        """Note the loss if it is the smallest; at the end go back to where that was."""
-        if self.settings.sampling.resample:
-            return loss
-        if self.best is None or loss <= self.best[0]:
-            self.best = loss, self.theta
-        elif self.stop_reason:
-            self.latest = self.theta
-            loss, self.theta = self.best
-        return loss
+    def _note(self, loss: float, theta: Tensor) -> None:
+        if not self.settings.sampling.resample and (self.best is None or loss <= self.best[0]):
+            self.best = loss, theta
+
+    def _go_to_the_best(self, error: Callable[[], float | None]) -> None:
+        """Where another θ than the last had the smallest loss, take it, with one more row of history."""
+        self._note(loss_of(self.assembly.residuals(self.theta)), self.theta)
+        if self.best is not None and self.best[1] is not self.theta:
+            self.latest, (loss, self.theta) = self.theta, self.best
+            self._record(loss, error)
 
     def advance_by(self, seconds: float, stop_reason: str) -> None:
         """Count a step that was made elsewhere, and stop."""
@@ -142,19 +143,21 @@ class Training:
             self.stop_reason = TIME_IS_UP
         self._record(loss_of(self.assembly.residuals(self.theta)), lambda: None)
 
-    def _advance(self) -> tuple[float, str | None]:
+    def _advance(self) -> Info:
         assembly, every = self.assembly, self.settings.sampling.resample
         if every and self.step and self.step % every == 0:
             draw = self.step // every
             assembly.residuals.redraw(points_for(self.problem, self.settings, assembly.trial.columns, draw))
-        self.theta, self.state, info = assembly.optimizer.step(assembly.residuals, self.theta, self.state)
+        began = self.theta
+        self.theta, self.state, info = assembly.optimizer.step(assembly.residuals, began, self.state)
         self.step += 1
         if not (math.isfinite(info.loss) and bool(torch.isfinite(self.theta).all())):
             terms = assembly.residuals.terms(self.theta)
             bad = [name for name, value in terms.items() if not math.isfinite(value)]
             raise Diverged(f"training: the loss is {info.loss} at step {self.step} ({', '.join(bad) or 'parameters'}); "
                            "take a smaller learning rate, or another optimizer")  # fmt: skip
-        return info.loss, info.stop
+        self._note(info.loss, began if info.began_with else self.theta)
+        return info
 
     def _enough(self, loss: float) -> str | None:
         if math.sqrt(2 * loss) <= self.settings.training.tolerance:
@@ -205,6 +208,8 @@ class Training:
         self.best = (best[0], best[1]) if best else None
         self.first, self.step = snapshot["first"], snapshot["step"]
         self.seconds, self.history = snapshot["seconds"], snapshot["history"]
+        if len(self.history) > 1 and self.history[-1]["step"] == self.history[-2]["step"]:
+            self.history.pop()  # the row about the best θ, where that was not the last
         limits = (ALL_STEPS, TIME_IS_UP, BELOW_TOLERANCE)  # these may be others now
         self.stop_reason = "" if snapshot["stop_reason"] in limits else snapshot["stop_reason"]
         draw = max(self.step - 1, 0) // every if every else 0

@@ -47,10 +47,11 @@ class LeastSquaresObjective(Protocol):
 
 @dataclass(frozen=True)
 class Info:
-    """What a step did: the loss it arrived at, a few figures worth logging, and a reason to stop, if there is one."""
+    """What a step did: the loss it arrived at, or that it began with, and a reason to stop, if there is one."""
 
     loss: float
     stop: str | None = None
+    began_with: bool = False  # methods that look at the gradient alone do not know where they arrive
 
 
 class Optimizer(ABC):

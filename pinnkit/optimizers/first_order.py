@@ -29,4 +29,4 @@ class Adam(Optimizer):
         rate = self.learning_rate * 0.5 ** ((t - 1) / self.half_life)
         scaled = (square / (1 - self.beta2**t)).sqrt() + self.epsilon
         theta = theta - rate * mean / (1 - self.beta1**t) / scaled
-        return theta, {"step": t, "mean": mean, "square": square}, Info(float(loss))
+        return theta, {"step": t, "mean": mean, "square": square}, Info(float(loss), began_with=True)

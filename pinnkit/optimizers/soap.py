@@ -45,7 +45,7 @@ class SOAP(Optimizer):
         if t % self.refresh == 0:
             bases = {name: [_iterated(*each) for each in zip(means[name], bases[name], strict=True)] for name in bases}
         state = {"step": t, "mean": mean, "square": square, "means": means, "bases": bases}
-        return theta - rate * move, state, Info(float(loss))
+        return theta - rate * move, state, Info(float(loss), began_with=True)
 
     def _means(self, means: dict[str, list[Tensor]], parts: dict[str, Tensor]) -> dict[str, list[Tensor]]:
         """L and R, moved towards G Gᵀ and GᵀG."""

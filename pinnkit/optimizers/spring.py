@@ -37,7 +37,7 @@ class Spring(Optimizer):
         move = former - damped(matrix, r + matrix @ former, self.damping)
         rate = self.learning_rate * 0.5 ** (state["step"] / self.half_life)
         length = min(rate, self.longest / max(float(move.norm()), 1e-300))
-        return theta + length * move, {"step": state["step"] + 1, "move": move}, Info(loss_of(r))
+        return theta + length * move, {"step": state["step"] + 1, "move": move}, Info(loss_of(r), began_with=True)
 
 
 def damped(matrix: Tensor, y: Tensor, damping: float) -> Tensor:
