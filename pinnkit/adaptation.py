@@ -10,6 +10,8 @@ how it was trained.
 """
 
 from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -17,10 +19,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pinnkit import settings as chosen
+from pinnkit.corners import CornerFunctions
 from pinnkit.errors import BadInput
+from pinnkit.geometry import SpaceTime
 from pinnkit.networks import MLP, FeatureMap, FourierMLP, Wide, activate, linear
 from pinnkit.operators import Index
 from pinnkit.polynomials import InTime
+from pinnkit.problem import Problem
+from pinnkit.result import Solution
+from pinnkit.trial import Trial
 
 Array = NDArray[np.float64]
 
@@ -32,6 +39,39 @@ def fitted_bounds(target: Array, source: Array, coordinates: Sequence[str]) -> A
     proportions = np.ptp(source, axis=0)[space] / 2
     half[space] = proportions * (half[space] / proportions).max()
     return np.stack([centre - half, centre + half])
+
+
+def bounds_for(source: Solution, problem: Problem) -> Array:
+    """What of the new domain's surroundings the features see as [−1, 1]ᵈ. Raises BadInput for other coordinates."""
+    theirs, ours = source.coordinates, problem.coordinates
+    if theirs == ours:
+        return fitted_bounds(problem.domain.bounds, np.array(source.trial.shape.bounds), ours)
+    if problem.transient and theirs == ours[:-1]:
+        space = fitted_bounds(problem.domain.bounds[:, :-1], np.array(source.trial.shape.bounds), theirs)
+        return np.column_stack([space, problem.domain.bounds[:, -1]])
+    what = f"its features are functions of {', '.join(theirs)}, the problem is one of {', '.join(ours)}"
+    raise BadInput("task.source", what, "choose another source")
+
+
+def moved(theirs: Trial, problem: Problem, bounds: Array) -> Trial | None:
+    """A source's solution on a new domain, x ↦ u(x̂); None where that makes no sense: other coordinates or fields."""
+    shape = theirs.shape
+    same = shape.coordinates == problem.coordinates and len(shape.fields) == len(problem.fields)
+    if not same or theirs.exact is not None or not isinstance(theirs.enrichment, CornerFunctions | None):
+        return None
+    enrichment = theirs.enrichment
+    if enrichment is not None:
+        there = np.array(shape.bounds)
+        factor = float(np.ptp(bounds, axis=0)[0] / np.ptp(there, axis=0)[0])
+        enrichment = enrichment.moved(there.mean(0)[:2].tolist(), bounds.mean(0)[:2].tolist(), factor)
+        if isinstance(problem.domain, SpaceTime):
+            enrichment = CornerFunctions(enrichment.singularities, problem.domain.time)
+    shape = replace(shape, fields=problem.fields, bounds=tuple(map(tuple, bounds.tolist())), unknowns={})
+    trial = Trial(deepcopy(theirs.features), shape, enrichment)
+    state = {name: value for name, value in theirs.state_dict().items() if not name.startswith("unknowns")}
+    own = {name: trial.state_dict()[name] for name in ("centre", "halfwidth")}
+    trial.load_state_dict({**state, **own})
+    return trial
 
 
 def adapted(features: FeatureMap, strategy: chosen.Strategy, generator: torch.Generator) -> FeatureMap:

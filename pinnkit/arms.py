@@ -20,7 +20,6 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -29,93 +28,36 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from pinnkit import checkpoint
 from pinnkit import settings as chosen
-from pinnkit.adaptation import adapted, fitted_bounds, is_merged, merged
+from pinnkit.adaptation import adapted, bounds_for, is_merged, merged, moved
 from pinnkit.assembly import INTERIOR_PER_COLUMN, LEAST_INTERIOR, Assembly, assemble, in_time, network
 from pinnkit.conversion import choose_from
-from pinnkit.corners import MOST_COLUMNS, CornerFunctions
+from pinnkit.corners import MOST_COLUMNS
 from pinnkit.errors import BadInput, CheckpointUnusable
 from pinnkit.evaluation import Reference, relative_l2
-from pinnkit.geometry import SpaceTime
-from pinnkit.linear_algebra import leave_one_out
-from pinnkit.measurements import read_columns
 from pinnkit.networks import FeatureMap
-from pinnkit.problem import INTERIOR, Condition, Problem, measured
+from pinnkit.prior import head_prior, nearness
+from pinnkit.problem import INTERIOR, Condition, Problem
 from pinnkit.residuals import Anchor, Residuals
-from pinnkit.result import Solution, predict
+from pinnkit.result import predict
 from pinnkit.run_folder import keep, write_json
+from pinnkit.sensors import DATA, Sensors, sensors_for
 from pinnkit.settings import Auto, GaussNewton, LeastSquares, Settings, Transfer
 from pinnkit.solving import monitored, step_through
 from pinnkit.sources import Source
 from pinnkit.training import TIME_IS_UP, Training
-from pinnkit.trial import Trial
 
 Array = NDArray[np.float64]
 NAMES = ("from_scratch", "source_unchanged", "data_only", "physics_only", "data_physics", "one_shot")
-DATA = "data"  # name of the condition that the measured data are
 BUDGET = 10.0  # seconds of each arm, if nobody says
 PROBE = 0.1  # part of the budget after which the guard looks
 SAME = ("problem", "network", "sampling", "optimizer", "task", "seed", "dtype")  # settings of a run that goes on
 HARM = 2.0  # times the residual or the error from scratch, from which on a transfer is negative
-SIZED = 2000  # points on which the size of a solution is taken
 IN_TIME = 6  # polynomials in time for features of steady problems
 EXACT, OPEN = 1e-9, 1e-6  # relative accuracy that data must not spoil: of complete problems, and of others
-STRENGTHS = np.geomspace(1e-6, 1e2, 17)  # of a prior, relative to the noise
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Sensors:
-    """Measured values (n,) at points (n, d), their standard deviations (n,), and those relative to the solution."""
-
-    points: Array
-    values: Array
-    sigma: Array
-    level: float
-
-    def condition(self, field: str, accuracy: float, weight: float | None) -> Condition:
-        """The data as a condition, whose automatic weight is (accuracy to be kept / noise)²."""
-        automatic = min(1.0, (accuracy / self.level) ** 2) if self.level > 0 else 1.0
-        sigma = self.sigma if self.level > 0 else np.ones(len(self.values))
-        return measured(self.points, self.values, sigma, field, weight or automatic)
-
-
-def sensors_for(problem: Problem, task: Transfer, reference: Reference | None, seed: int) -> Sensors | None:
-    """The data of the task: read from its file, or drawn from the reference. Raises BadInput."""
-    if task.data is not None:
-        return _read(problem, task)
-    if not task.sensors:
-        return None
-    if reference is None:
-        what = "there is no reference to draw sensors from"
-        raise BadInput("task.sensors", what, "write task.sensors=0, or give task.data=FILE")
-    rng = np.random.default_rng([seed, 3])
-    points = problem.domain.sample(task.sensors, "uniform", rng)
-    size = float(reference.value(problem.domain.sample(SIZED, "uniform", rng))[:, 0].std())
-    sigma = np.full(task.sensors, task.noise * size)
-    values = reference.value(points)[:, 0] + sigma * rng.normal(size=task.sensors)
-    return Sensors(points, values, sigma, task.noise)
-
-
-def _read(problem: Problem, task: Transfer) -> Sensors:
-    assert task.data is not None
-    columns = [*problem.coordinates, problem.fields[0]]
-    table = read_columns(task.data, columns, ["sigma"])
-    points, values = table[:, : len(columns) - 1], table[:, len(columns) - 1]
-    outside = ~problem.domain.contains(points)
-    if outside.any():
-        row = int(outside.argmax())
-        what = f"{task.data}: measurement {row + 1}, at {points[row].tolist()}, lies outside the domain"
-        raise BadInput("task.data", what, "leave it out")
-    size = float(values.std()) or 1.0
-    sigma = table[:, -1] if table.shape[1] > len(columns) else np.full(len(values), task.noise * size)
-    return Sensors(points, values, sigma, float(np.sqrt((sigma**2).mean())) / size)
-
-
-# --- the comparison -------------------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -335,9 +277,9 @@ class _Comparison:
         """What is known of θ beforehand: features near those of the source, a head of the size that data ask for."""
         theta, strengths = residuals.theta, []
         if name != "from_scratch" and isinstance(self.task.strategy, chosen.Near):
-            strengths.append(_nearness(residuals, self.task.strategy.strength))
+            strengths.append(nearness(residuals, self.task.strategy.strength))
         if any(b.name == DATA for b in residuals.blocks) and (self.open or len(residuals.blocks) == 1):
-            strengths.append(_prior(residuals))
+            strengths.append(head_prior(residuals, DATA))
         return Anchor(torch.stack(strengths).sum(0), theta) if strengths else None
 
     def _finish(self, name: str, training: Training) -> None:
@@ -400,39 +342,6 @@ class _Comparison:
         self.done.shift = {name: math.sqrt(2 * term) for name, term in left.terms(left.theta).items()}
 
 
-def moved(theirs: Trial, problem: Problem, bounds: Array) -> Trial | None:
-    """A source's solution on a new domain, x ↦ u(x̂); None where that makes no sense: other coordinates or fields."""
-    shape = theirs.shape
-    same = shape.coordinates == problem.coordinates and len(shape.fields) == len(problem.fields)
-    if not same or theirs.exact is not None or not isinstance(theirs.enrichment, CornerFunctions | None):
-        return None
-    enrichment = theirs.enrichment
-    if enrichment is not None:
-        there = np.array(shape.bounds)
-        factor = float(np.ptp(bounds, axis=0)[0] / np.ptp(there, axis=0)[0])
-        enrichment = enrichment.moved(there.mean(0)[:2].tolist(), bounds.mean(0)[:2].tolist(), factor)
-        if isinstance(problem.domain, SpaceTime):
-            enrichment = CornerFunctions(enrichment.singularities, problem.domain.time)
-    shape = replace(shape, fields=problem.fields, bounds=tuple(map(tuple, bounds.tolist())), unknowns={})
-    trial = Trial(deepcopy(theirs.features), shape, enrichment)
-    state = {name: value for name, value in theirs.state_dict().items() if not name.startswith("unknowns")}
-    own = {name: trial.state_dict()[name] for name in ("centre", "halfwidth")}
-    trial.load_state_dict({**state, **own})
-    return trial
-
-
-def bounds_for(source: Solution, problem: Problem) -> Array:
-    """What of the new domain's surroundings the features see as [−1, 1]ᵈ. Raises BadInput for other coordinates."""
-    theirs, ours = source.coordinates, problem.coordinates
-    if theirs == ours:
-        return fitted_bounds(problem.domain.bounds, np.array(source.trial.shape.bounds), ours)
-    if problem.transient and theirs == ours[:-1]:
-        space = fitted_bounds(problem.domain.bounds[:, :-1], np.array(source.trial.shape.bounds), theirs)
-        return np.column_stack([space, problem.domain.bounds[:, -1]])
-    what = f"its features are functions of {', '.join(theirs)}, the problem is one of {', '.join(ours)}"
-    raise BadInput("task.source", what, "choose another source")
-
-
 def _budgeted(settings: Settings) -> Settings:
     """The settings of training from scratch, which those of the other arms follow from.
 
@@ -448,54 +357,6 @@ def _budgeted(settings: Settings) -> Settings:
     )
     plain = replace(network, polynomials=network.polynomials or 0, peaks=network.peaks or ())
     return replace(settings, optimizer=optimizer, network=plain, training=training)
-
-
-def _nearness(residuals: Residuals, strength: float, each: bool = False) -> Tensor:
-    """Strengths that hold each tensor of the features, or each of its entries, near its value.
-
-    They are relative to its root mean square.
-    """
-    theta, out = residuals.theta, torch.zeros_like(residuals.theta)
-    for name in residuals.shapes:
-        if name.startswith("features."):
-            places = residuals.places([name])
-            size = theta[places].square().mean().sqrt().clamp_min(1e-12)
-            out[places] = strength / (size * (1 if each else len(places) ** 0.5))
-    return out
-
-
-def _prior(residuals: Residuals) -> Tensor:
-    """Strengths that draw the head towards zero, as cross-validation on the data has them.
-
-    Features count by the size they have; singular functions by theirs, in the root mean square at all points.
-    """
-    theta, trial = residuals.theta, residuals.trial
-    r, matrix = residuals.linear_jacobian(theta)
-    rows = [block.rows for block in residuals.blocks]
-    last = [block.name for block in residuals.blocks].index(DATA)
-    noisy = slice(sum(rows[:last]), sum(rows[: last + 1]))
-    sure = torch.ones(len(r), dtype=torch.bool, device=r.device)
-    sure[noisy] = False
-    pattern = torch.zeros_like(theta)
-    pattern[residuals.places(["weight"])] = _sizes(residuals).repeat(len(trial.fields))
-    sigma = float(matrix[noisy].norm(dim=1).mean()) / trial.columns**0.5
-    ridges = sigma * torch.as_tensor(STRENGTHS).to(r)[:, None] * pattern[residuals.linear]
-    scores = leave_one_out(matrix[sure], matrix[noisy], -r[sure], -r[noisy], ridges)
-    best = int(scores.argmin())
-    log.info("prior of the head: %.1e, error of prediction %.1e", STRENGTHS[best], float(scores[best].sqrt()))
-    strength = sigma * float(STRENGTHS[best])
-    return strength * pattern + _nearness(residuals, strength, each=True)
-
-
-def _sizes(residuals: Residuals) -> Tensor:
-    """1 for each feature, the root mean square for each singular function, (columns,)."""
-    trial = residuals.trial
-    ones = torch.ones(trial.width, dtype=trial.weight.dtype, device=trial.weight.device)
-    if trial.enrichment is None:
-        return ones
-    points = torch.cat([block.field.points for block in residuals.blocks])
-    values = trial.enrichment.jets(points.unbind(-1), [()])[0]
-    return torch.cat([ones, values.square().mean(0).sqrt()])
 
 
 def _merge(training: Training) -> None:

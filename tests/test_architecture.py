@@ -17,8 +17,9 @@ ROOMS = (
     "taylor", "lift", "trial", "optimizers", "problem", "coefficients", "wellposed", "corners", "boundary",
     "vanishing", "residuals", "collocation", "evaluation", "reference", "catalogue",
     "checkpoint", "assembly", "training", "peaks", "growth", "modes",
-    "adaptation", "pretraining", "transfer_words", "export", "drawing", "transfer_figures", "plotting", "report",
-    "result", "merit", "run_folder", "solving", "sources", "arms", "tasks",
+    "transfer_words", "export", "drawing", "transfer_figures", "plotting", "report",
+    "result", "merit", "run_folder", "solving", "adaptation", "pretraining", "sources", "sensors",
+    "prior", "arms", "tasks",
     "refusal", "composition", "sweep", "__main__",
 )  # fmt: skip
 

@@ -240,7 +240,7 @@ def test_with_data_the_main_arm_is_the_one_with_data() -> None:
         (1e-4, 9e-3, None, 0.01, False, True),  # conditions are complete: noise is no excuse
         (None, None, 2.1, 0.0, False, True),
         (None, None, 1.9, 0.0, False, False),
-        (None, None, None, 0.0, False, False),
+        (None, None, None, 0.0, False, None),  # nobody knows
     ],
 )
 def test_a_transfer_is_negative_by_its_residual_or_by_its_error(scratch, main, probe, level, opened, negative) -> None:
