@@ -56,7 +56,7 @@ PROBE = 0.1  # part of the budget after which the guard looks
 SAME = ("problem", "network", "sampling", "optimizer", "task", "seed", "dtype")  # settings of a run that goes on
 HARM = 2.0  # times the residual or the error from scratch, from which on a transfer is negative
 IN_TIME = 6  # polynomials in time for features of steady problems
-EXACT, OPEN = 1e-9, 1e-6  # relative accuracy that data must not spoil: of complete problems, and of others
+EXACT, OPEN = 1e-9, 1e-3  # relative accuracy that data must not spoil: of complete problems, and of others
 log = logging.getLogger(__name__)
 
 

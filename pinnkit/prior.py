@@ -41,12 +41,13 @@ def head_prior(residuals: Residuals, data: str) -> Tensor:
     sure[noisy] = False
     pattern = torch.zeros_like(theta)
     pattern[residuals.places(["weight"])] = _sizes(residuals).repeat(len(trial.fields))
-    sigma = float(matrix[noisy].norm(dim=1).mean()) / trial.columns**0.5
-    ridges = sigma * torch.as_tensor(STRENGTHS).to(r)[:, None] * pattern[residuals.linear]
+    unit = (residuals.linear[:, None] == residuals.places(["bias"])).any(1)  # a feature that is 1 everywhere
+    seen = float(matrix[noisy][:, unit].square().sum(1).mean().sqrt())
+    ridges = seen * torch.as_tensor(STRENGTHS).to(r)[:, None] * pattern[residuals.linear]
     scores = leave_one_out(matrix[sure], matrix[noisy], -r[sure], -r[noisy], ridges)
     best = int(scores.argmin())
     log.info("prior of the head: %.1e, error of prediction %.1e", STRENGTHS[best], float(scores[best].sqrt()))
-    strength = sigma * float(STRENGTHS[best])
+    strength = seen * float(STRENGTHS[best])
     return strength * pattern + nearness(residuals, strength, each=True)
 
 

@@ -77,6 +77,20 @@ def poisson(weight: float = 1.0) -> Problem:
     return Problem(Rectangle(), conditions, exact=lambda x, y: sin(pi * x) * sin(pi * y))
 
 
+def laplace(size: float = 1.0, corner: float = 0.0) -> Problem:
+    """u = exp(2x) cos(2y) on a square, with the values on its left edge and on the others as two conditions."""
+
+    def exact(x, y):
+        return exp(2 * x) * cos(2 * y)
+
+    conditions = {
+        "laplace": pde(lambda u, x, y: -laplacian(u, x, y)),
+        "left": dirichlet("left", exact),
+        "rest": dirichlet(("right", "top", "bottom"), exact),
+    }
+    return Problem(Rectangle((corner, corner), (corner + size, corner + size)), conditions, exact=exact)
+
+
 def variable() -> Problem:
     conditions = {
         "heat": heat(lambda u, x, y: 1 + x * y),

@@ -12,6 +12,13 @@ SMALL: dict[str, Any] = {
     "optimizer": "least_squares",
     "evaluation": {"points": 2000},
 }
+TINY: dict[str, Any] = {  # steps are few, and no clock decides how many: for transfers, of which each has six arms
+    "sampling": {"interior": 200, "boundary": 80, "corner": 0},
+    "network": {"layers": [8], "polynomials": 0, "corners": False},
+    "training": {"max_steps": 3, "max_seconds": 600.0},
+    "evaluation": {"points": 500},
+}
+PRETRAIN: dict[str, Any] = {"name": "pretrain", "polynomials": 60, "features": 20, "heads": 40}
 COMMAND = (
     "sampling.interior=200", "sampling.boundary=80", "sampling.corner=0", "network.layers=[32]", 
     "network.polynomials=20", "network.corners=false", "evaluation.points=2000",

@@ -5,18 +5,21 @@ from copy import deepcopy
 import numpy as np
 import pytest
 import torch
-from helpers import generator, randn
+from helpers import generator, laplace, randn
 from hypothesis import given
 from hypothesis import strategies as st
+from runs import TINY
 from test_networks import jets_of_points, multi_indices
 from torch import nn
 from torch.testing import assert_close
 
-from pinnkit.adaptation import adapted, fitted_bounds, hold, is_merged, layers_of, merged
+from pinnkit import Interval, Problem, Rectangle, catalogue, dirichlet, laplacian, pde, solve
+from pinnkit.adaptation import adapted, bounds_for, fitted_bounds, hold, is_merged, layers_of, merged, moved
 from pinnkit.assembly import in_time
 from pinnkit.errors import BadInput
 from pinnkit.networks import MLP, FeatureMap, FourierMLP, Reduced, Wide
 from pinnkit.polynomials import ChebyshevProducts, InTime
+from pinnkit.result import Solution
 from pinnkit.settings import STRATEGIES, Frozen, Full, Head, LoRA, Near, Strategy
 
 # --- where they are used ----------------------------------------------------------------------------------------------
@@ -52,6 +55,49 @@ def test_bounds_that_fit_stay_as_they_are_and_arguments_too() -> None:
     kept = box.copy()
     np.testing.assert_allclose(fitted_bounds(box, 5 * box + 1, ("x", "y")), box, atol=1e-14)
     np.testing.assert_array_equal(box, kept)
+
+
+@pytest.fixture(scope="module")
+def plates() -> dict[str, Solution]:
+    small = {**TINY, "reference": {"kind": "none"}, "optimizer": "least_squares",
+             "network": {"layers": [8], "polynomials": 10, "corners": True}}  # fmt: skip
+    return {name: solve(name, **small).solution for name in ("heat_lshape", "heat_lshape_transient", "heat_rod")}
+
+
+@pytest.mark.parametrize(("name", "scales", "parameters"),
+                         [("heat_lshape", (3.0, 3.0), {"size": 3.0}),
+                          ("heat_lshape_transient", (3.0, 3.0, 0.5), {"size": 3.0, "duration": 0.5}),
+                          ("heat_rod", (1.0, 2.0), {"duration": 2.0})])  # fmt: skip
+def test_a_solution_is_moved_as_a_whole(plates, name: str, scales, parameters: dict[str, float]) -> None:
+    """u'(s x) = u(x), singular functions and time included."""
+    source, problem = plates[name], catalogue.load(name).build(**parameters)
+    trial = moved(source.trial, problem, bounds_for(source, problem))
+    here = catalogue.load(name).build().domain.sample(50, "uniform", np.random.default_rng(0))
+    there = torch.from_numpy(here * np.array(scales))
+    assert problem.domain.contains(there.numpy()).all()
+    found = trial(there).detach().numpy()
+    np.testing.assert_allclose(found, source.predict(here), rtol=1e-9, atol=1e-9 * np.abs(found).max())
+    assert trial is not source.trial and trial.features is not source.trial.features
+
+
+def test_features_of_other_coordinates_are_refused(plates: dict[str, Solution]) -> None:
+    rod = Problem(Interval(), {"p": pde(lambda u, x: -laplacian(u, x)), "ends": dirichlet("boundary")})
+    transient = Problem(Interval() * (0.0, 1.0), {"p": pde(lambda u, x, t: u)})
+    for source, problem, words in (
+        (plates["heat_lshape"], rod, "functions of x, y, the problem is one of x;"),
+        (plates["heat_lshape"], transient, "functions of x, y, the problem is one of x, t"),
+        (plates["heat_lshape_transient"], laplace(), "functions of x, y, t, the problem is one of x, y"),
+        (plates["heat_rod"], laplace(), "functions of x, t, the problem is one of x, y"),
+    ):
+        with pytest.raises(BadInput, match=words) as refused:
+            bounds_for(source, problem)
+        assert refused.value.key == "task.source"
+
+
+def test_steady_features_see_space_by_a_similarity_and_time_as_a_whole(plates: dict[str, Solution]) -> None:
+    domain = Rectangle((2, 2), (6, 4)) * (1.0, 7.0)
+    problem = Problem(domain, {"p": pde(lambda u, x, y, t: u)})
+    np.testing.assert_allclose(bounds_for(plates["heat_lshape"], problem), [[2, 1, 1], [6, 5, 7]])
 
 
 # --- what is trained --------------------------------------------------------------------------------------------------

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from runs import FILES, REACTION, grid, left_in
-from test_arms import PRETRAIN, SMALL
+from runs import FILES, PRETRAIN, REACTION, TINY, grid, left_in
 from torch import cos, exp
 
 from pinnkit import Problem, Rectangle, catalogue, derivative, dirichlet, initial, laplacian, load, pde, solve, transfer
@@ -19,8 +18,8 @@ from pinnkit.result import Result
 from pinnkit.settings import STRATEGIES
 from pinnkit.tasks import summary
 
-DEEP = {**SMALL, "network": {"layers": [8, 8], "polynomials": 0, "corners": False}}
-QUICK = {**SMALL, "optimizer": "least_squares"}
+DEEP = {**TINY, "network": {"layers": [8, 8], "polynomials": 0, "corners": False}}
+QUICK = {**TINY, "optimizer": "least_squares"}
 NO_DATA = {"sensors": 0}
 
 
@@ -45,7 +44,7 @@ def runs(source: tuple[Result, Path], tmp_path_factory: pytest.TempPathFactory) 
         for name in STRATEGIES:
             folder = tmp_path_factory.mktemp(name)
             found[name] = (
-                transfer(source[0], "poisson_square", strategy=name, task=NO_DATA, folder=folder, **SMALL), folder
+                transfer(source[0], "poisson_square", strategy=name, task=NO_DATA, folder=folder, **TINY), folder
             )  # fmt: skip
     return found
 
@@ -100,7 +99,7 @@ def test_what_a_strategy_holds_is_that_of_the_source(runs: Runs, source: tuple[R
 
 def test_a_correction_of_low_rank_has_that_rank(source: tuple[Result, Path]) -> None:
     strategy = {"name": "lora", "rank": 2}
-    result = transfer(source[0], "poisson_square", strategy=strategy, task=NO_DATA, **SMALL)
+    result = transfer(source[0], "poisson_square", strategy=strategy, task=NO_DATA, **TINY)
     change = features(result)["network.weights.1"] - features(source[0])["network.weights.1"]
     assert int(torch.linalg.matrix_rank(change, rtol=1e-9)) == 2
     assert result.settings.task.strategy.rank == 2
@@ -116,7 +115,7 @@ def test_near_the_source_the_layers_stay_the_nearer_the_stronger(runs: Runs, sou
     """Without strength it is full training, with much of it nothing but the head."""
     far = {
         strength: transfer(source[0], "poisson_square", strategy={"name": "l2", "strength": strength}, task=NO_DATA,
-                           **SMALL)
+                           **TINY)
         for strength in (1e-9, 10.0, 1e6)
     }  # fmt: skip
     loose, held, tight = (distance(result, source[0]) for result in far.values())
@@ -148,7 +147,7 @@ def test_a_source_is_a_result_a_solution_a_folder_or_a_checkpoint(source: tuple[
     result, folder = source
     expected = runs["head"][0].predict(grid())
     for told in (result.solution, load(folder), folder, str(folder), folder / "checkpoints" / "last.pt"):
-        found = transfer(told, "poisson_square", strategy="head", task=NO_DATA, **SMALL)
+        found = transfer(told, "poisson_square", strategy="head", task=NO_DATA, **TINY)
         assert np.array_equal(found.predict(grid()), expected)
         assert found.metrics["source"] == (str(told) if isinstance(told, str | Path) else "a solution")
         assert found.metrics["seconds"]["source"] == 0
@@ -156,7 +155,7 @@ def test_a_source_is_a_result_a_solution_a_folder_or_a_checkpoint(source: tuple[
 
 def test_solving_with_the_task_transfer_is_transferring(source: tuple[Result, Path], runs: Runs) -> None:
     task = {"name": "transfer", "source": str(source[1]), "strategy": "head", "sensors": 0}
-    assert np.array_equal(solve("poisson_square", task=task, **SMALL).predict(grid()), runs["head"][0].predict(grid()))
+    assert np.array_equal(solve("poisson_square", task=task, **TINY).predict(grid()), runs["head"][0].predict(grid()))
 
 
 @pytest.mark.parametrize(
@@ -171,7 +170,7 @@ def test_solving_with_the_task_transfer_is_transferring(source: tuple[Result, Pa
 )
 def test_a_solution_without_pretraining_serves_as_well(network: dict[str, Any], strategy: str) -> None:
     solved = solve("poisson_square", **{**QUICK, "network": {"corners": False, "polynomials": 0, **network}})
-    found = transfer(solved, "poisson_square", strategy=strategy, task=NO_DATA, **SMALL)
+    found = transfer(solved, "poisson_square", strategy=strategy, task=NO_DATA, **TINY)
     unchanged, head = (found.transferred.arms[name] for name in ("source_unchanged", "one_shot"))
     assert np.array_equal(unchanged.predict(grid()), solved.predict(grid()))
     assert found.history[-1]["loss"] <= head.history[-1]["loss"] * (1 + 1e-9)
@@ -179,16 +178,16 @@ def test_a_solution_without_pretraining_serves_as_well(network: dict[str, Any], 
 
 def test_a_source_in_single_precision_serves_in_double() -> None:
     solved = solve("poisson_square", dtype="float32", **QUICK)
-    found = transfer(solved, "poisson_square", task=NO_DATA, **SMALL)
+    found = transfer(solved, "poisson_square", task=NO_DATA, **TINY)
     assert {p.dtype for p in found.solution.trial.parameters()} == {torch.float64}
-    single = transfer(solved, "poisson_square", task=NO_DATA, dtype="float32", **SMALL)
+    single = transfer(solved, "poisson_square", task=NO_DATA, dtype="float32", **TINY)
     assert {p.dtype for p in single.solution.trial.parameters()} == {torch.float32}
 
 
 def test_a_source_with_exact_boundary_values_gives_its_features() -> None:
     """Its solution is tied to its own boundary, and is not moved."""
-    hard = {**QUICK, "network": {**SMALL["network"], "boundary": "hard"}}
-    found = transfer(solve("poisson_square", **hard), "poisson_square", task=NO_DATA, **SMALL)
+    hard = {**QUICK, "network": {**TINY["network"], "boundary": "hard"}}
+    found = transfer(solve("poisson_square", **hard), "poisson_square", task=NO_DATA, **TINY)
     assert "source_unchanged" not in found.transferred.arms
     assert set(found.metrics["arms"]["source_unchanged"].values()) == {None}
     assert found.metrics["shift"] == {"inputs": None, "residuals": {}}
@@ -199,16 +198,16 @@ def test_a_source_with_exact_boundary_values_gives_its_features() -> None:
 
 def test_a_problem_is_a_name_an_object_or_a_file(source: tuple[Result, Path], runs: Runs, tmp_path: Path) -> None:
     expected = runs["head"][0].predict(grid())
-    by_object = transfer(source[0], catalogue.load("poisson_square").build(), strategy="head", task=NO_DATA, **SMALL)
+    by_object = transfer(source[0], catalogue.load("poisson_square").build(), strategy="head", task=NO_DATA, **TINY)
     assert np.array_equal(by_object.predict(grid()), expected)
     (tmp_path / "mine.py").write_text(REACTION)
-    own = transfer(source[0], str(tmp_path / "mine.py"), strategy="head", task=NO_DATA, problem={"k": 2.0}, **SMALL)
+    own = transfer(source[0], str(tmp_path / "mine.py"), strategy="head", task=NO_DATA, problem={"k": 2.0}, **TINY)
     assert own.metrics["problem"] == "mine" and own.settings.problem.parameters == {"k": 2.0}
     assert own.metrics["relative_l2"] < 0.2
 
 
 def test_a_nonlinear_problem_is_transferred_to(source: tuple[Result, Path]) -> None:
-    found = transfer(source[0], "nonlinear_poisson", task=NO_DATA, **SMALL)
+    found = transfer(source[0], "nonlinear_poisson", task=NO_DATA, **TINY)
     assert found.metrics["relative_l2"] < 0.5 * found.transferred.arms["from_scratch"].relative_l2
 
 
@@ -235,7 +234,7 @@ def test_steady_features_serve_in_time(strategy: str, tmp_path: Path, no_figures
     task = {"name": "pretrain", "polynomials": 60, "features": 20, "heads": 40, "frequency": 3.0}
     steady = Problem(Rectangle(), {"laplace": pde(lambda u, x, y: -laplacian(u, x, y)), "wall": dirichlet("boundary")})
     source = solve(steady, task=task, reference={"kind": "none"}, **small)
-    more = {**small, "network": SMALL["network"], "training": {"max_steps": 2}}
+    more = {**small, "network": TINY["network"], "training": {"max_steps": 2}}
     found = transfer(source, in_time(), strategy=strategy, task=NO_DATA, folder=tmp_path / "run", **more)
     assert found.transferred.arms["one_shot"].relative_l2 < 1e-2 and found.metrics["relative_l2"] < 1e-2
     assert found.solution.trial.width == 6 * source.solution.trial.width
@@ -246,7 +245,7 @@ def test_steady_features_serve_in_time(strategy: str, tmp_path: Path, no_figures
 
 def test_from_a_plate_at_rest_to_one_that_warms_up() -> None:
     """With the singular functions of the new plate, in time."""
-    blind = {**SMALL, "reference": {"kind": "none"}, "training": {"max_steps": 2},
+    blind = {**TINY, "reference": {"kind": "none"}, "training": {"max_steps": 2},
              "network": {"layers": [4], "polynomials": 0}}  # fmt: skip
     source = solve("heat_rectangle", task={**PRETRAIN, "features": 10}, **blind)
     found = transfer(source, "heat_lshape_transient", strategy="head", task=NO_DATA, **blind)
@@ -259,7 +258,7 @@ def test_from_a_plate_at_rest_to_one_that_warms_up() -> None:
 @pytest.mark.parametrize("problem", ["poisson_nd", "heat_rod"])
 def test_problems_of_other_coordinates_are_refused(source: tuple[Result, Path], problem: str) -> None:
     with pytest.raises(BadInput, match=r"functions of x, y, the problem is one of .*; choose another") as refused:
-        transfer(source[0], problem, task=NO_DATA, reference={"kind": "none"}, **SMALL)
+        transfer(source[0], problem, task=NO_DATA, reference={"kind": "none"}, **TINY)
     assert refused.value.key == "task.source"
 
 
@@ -277,13 +276,13 @@ def test_problems_of_other_coordinates_are_refused(source: tuple[Result, Path], 
 )
 def test_bad_settings_are_refused_by_key(source: tuple[Result, Path], told: dict[str, Any], words: str) -> None:
     with pytest.raises(BadInput) as refused:
-        transfer(source[0], "poisson_square", **{**SMALL, **told})
+        transfer(source[0], "poisson_square", **{**TINY, **told})
     assert words in str(refused.value)
 
 
 def test_corrections_for_one_layer_are_refused() -> None:
     with pytest.raises(BadInput, match=r"task\.strategy: lora needs .* two layers"):
-        transfer(solve("poisson_square", **QUICK), "poisson_square", strategy="lora", task=NO_DATA, **SMALL)
+        transfer(solve("poisson_square", **QUICK), "poisson_square", strategy="lora", task=NO_DATA, **TINY)
 
 
 # --- runs -------------------------------------------------------------------------------------------------------------
@@ -305,7 +304,7 @@ def test_a_summary_tells_of_the_error_and_of_the_arms(runs: Runs) -> None:
 
 def test_the_same_seed_gives_the_same_bits(source: tuple[Result, Path]) -> None:
     one, again, other = (
-        transfer(source[0], "poisson_square", strategy="lora", task={"sensors": 5}, seed=seed, **SMALL)
+        transfer(source[0], "poisson_square", strategy="lora", task={"sensors": 5}, seed=seed, **TINY)
         for seed in (0, 0, 1)
     )
     for name, arm in one.transferred.arms.items():
@@ -319,14 +318,14 @@ def test_transferring_leaves_the_state_of_the_process_alone(source: tuple[Result
         return torch.get_default_dtype(), torch.get_num_threads(), torch.get_rng_state().numpy().tobytes(), numpy_state
 
     before = state()
-    transfer(source[0], "poisson_square", strategy="lora", **SMALL)
+    transfer(source[0], "poisson_square", strategy="lora", **TINY)
     assert state() == before and torch.is_grad_enabled()
 
 
 def test_a_finished_transfer_is_not_repeated(runs: Runs, source: tuple[Result, Path], no_figures) -> None:
     for name in ("full", "lora"):
         result, folder = runs[name]
-        told = {"strategy": name, "task": NO_DATA, "folder": folder, **SMALL}
+        told = {"strategy": name, "task": NO_DATA, "folder": folder, **TINY}
         again = transfer(source[0], "poisson_square", resume="auto", **told)
         assert again.history == result.history
         assert np.array_equal(again.predict(grid()), result.predict(grid()))
@@ -336,7 +335,7 @@ def test_a_finished_transfer_is_not_repeated(runs: Runs, source: tuple[Result, P
 def test_a_transfer_that_was_interrupted_goes_on_to_the_same_bits(
     source: tuple[Result, Path], steps: int, tmp_path: Path, no_figures, monkeypatch
 ) -> None:
-    told = {"strategy": "lora", "task": {"sensors": 5}, **SMALL}
+    told = {"strategy": "lora", "task": {"sensors": 5}, **TINY}
     whole, stop = transfer(source[0], "poisson_square", **told), Stop(iter(range(steps)))
     with monkeypatch.context() as patch:
         patch.setattr("pinnkit.solving.catching", lambda: nullcontext(stop))
@@ -365,4 +364,4 @@ class Stop:
 def test_going_on_with_other_settings_is_refused(runs: Runs, source: tuple[Result, Path]) -> None:
     with pytest.raises(CheckpointUnusable, match="another run"):
         transfer(source[0], "poisson_square", strategy="full", task={"sensors": 3}, folder=runs["full"][1],
-                 resume="auto", **SMALL)  # fmt: skip
+                 resume="auto", **TINY)  # fmt: skip
