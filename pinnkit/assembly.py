@@ -182,12 +182,16 @@ def _spots(problem: Problem, settings: Settings) -> Iterator[Spot]:
 
 
 def start_head(trial: Trial, settings: Settings) -> None:
-    """Draw a random head where the settings ask for one; else it starts from zero and is solved for first."""
+    """Draw a random head for the features where the settings ask for one; else it starts from zero, to be solved for.
+
+    Singular functions, of all sizes, start from zero always.
+    """
     if settings.network.head == "random":
         generator = torch.Generator().manual_seed(settings.seed)
         drawn = torch.randn(trial.weight.shape, generator=generator, dtype=torch.float64)
         with torch.no_grad():
             trial.weight.copy_(drawn / trial.weight.shape[1] ** 0.5)
+            trial.weight[:, trial.width :] = 0.0
 
 
 def optimizer_for(settings: Settings) -> tuple[Optimizer, int]:
