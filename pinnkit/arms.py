@@ -20,6 +20,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -31,7 +32,7 @@ from numpy.typing import NDArray
 
 from pinnkit import checkpoint
 from pinnkit import settings as chosen
-from pinnkit.adaptation import adapted, bounds_for, is_merged, merged, moved
+from pinnkit.adaptation import adapted, bounds_for, is_merged, layers_of, merged, moved
 from pinnkit.assembly import INTERIOR_PER_COLUMN, LEAST_INTERIOR, Assembly, assemble, in_time, network
 from pinnkit.conversion import choose_from
 from pinnkit.corners import MOST_COLUMNS
@@ -41,7 +42,7 @@ from pinnkit.networks import FeatureMap
 from pinnkit.prior import head_prior, nearness
 from pinnkit.problem import INTERIOR, Condition, Problem
 from pinnkit.residuals import Anchor, Residuals
-from pinnkit.result import predict
+from pinnkit.result import Solution, predict
 from pinnkit.run_folder import keep, write_json
 from pinnkit.sensors import DATA, Sensors, sensors_for
 from pinnkit.settings import Auto, GaussNewton, LeastSquares, Settings, Transfer
@@ -141,8 +142,8 @@ class Transferred:
         }
 
 
-def check_transfer(problem: Problem, task: Transfer) -> None:
-    """Raises BadInput where a transfer to the problem makes no sense."""
+def check_transfer(problem: Problem, task: Transfer, source: Solution) -> None:
+    """Raises BadInput where a transfer from the source, trained or not, to the problem makes no sense."""
     if problem.modes:
         raise BadInput("task", "eigenvalue problems are not transferred to", "write task=solve")
     for name in task.missing:
@@ -152,6 +153,13 @@ def check_transfer(problem: Problem, task: Transfer) -> None:
             raise BadInput("task.missing", f"{name!r} is an equation", "name conditions on the boundary")
     if DATA in problem.conditions:
         raise BadInput("conditions", f"{DATA!r} is what transferred data are called", "rename the condition")
+    bounds_for(source, problem)
+    features = deepcopy(source.trial.features)
+    layers_of(features)
+    assert isinstance(features, FeatureMap)
+    adapted(features, task.strategy, torch.Generator())
+    if task.data is not None:
+        sensors_for(problem, task, None, 0)
 
 
 def compare(

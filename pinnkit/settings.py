@@ -315,6 +315,14 @@ class Pretrain(Task):
     frequency: Positive = 10.0
     variations: tuple[dict[str, Any], ...] = ()
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.features > self.polynomials:
+            what = f"{self.features} combinations of {self.polynomials} polynomials"
+            raise BadInput("task.features", what, "there cannot be more combinations than polynomials")
+        for variation in self.variations:
+            _mapping(variation, "task.variations", ["parameters of the problem, like [{width: 2}]"])
+
 
 @dataclass(frozen=True)
 class Transfer(Task):
@@ -328,7 +336,7 @@ class Transfer(Task):
     name: ClassVar[str] = "transfer"
     source: str = "heat"
     strategy: Strategy = field(default_factory=Full)
-    sensors: Whole = 20
+    sensors: Annotated[int, Between(0, 100_000)] = 20
     noise: Annotated[float, Between(0)] = 0.01
     data: str | None = None
     missing: tuple[str, ...] = ()

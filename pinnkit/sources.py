@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import cast
 
 from pinnkit import catalogue, checkpoint
-from pinnkit.assembly import assemble, network
+from pinnkit.assembly import assemble, network, trial_for
 from pinnkit.conversion import choose_from
 from pinnkit.errors import BadInput, CheckpointUnusable, OutputFailed
 from pinnkit.networks import Joined, Reduced
@@ -48,17 +48,40 @@ def source(name: str, like: Settings) -> Source:
 
     Raises BadInput and CheckpointUnusable.
     """
-    if name in ZOO:
-        return _pretrained(name, *ZOO[name], like)
+    recipe = _recipe(name, like)
+    return _read(name) if recipe is None else _pretrained(name, recipe)
+
+
+def untrained(name: str, like: Settings) -> Solution:
+    """A solution with the features that the source will have, before there is a source. Raises as `source` does."""
+    recipe = _recipe(name, like)
+    if recipe is None:
+        return _read(name).solution
+    problem = catalogue.build(recipe.problem)
+    settings = replace(recipe, network=pretrained_network(recipe))
+    bounds = bounds_of(problem, box([problem, *variations(recipe)]))
+    return Solution(trial_for(problem, settings, bounds=bounds), settings, {}, [])
+
+
+def _read(name: str) -> Source:
+    return Source(name, from_plain(checkpoint.read(Path(name))["solution"]))
+
+
+def _recipe(name: str, like: Settings) -> Settings | None:
+    """How a source of that name is pretrained; None where it is a file that holds one. Raises BadInput."""
     path = Path(name)
-    if name.endswith(".py") and path.is_file():
-        return _pretrained(name, ProblemChoice(path.stem, name), Pretrain(), like)
-    if path.exists():
-        return Source(name, from_plain(checkpoint.read(path)["solution"]))
-    if name in catalogue.names():
-        return _pretrained(name, ProblemChoice(name), Pretrain(), like)
-    what = f"{name!r} is no file, no problem, and no pretrained source"
-    raise BadInput("task.source", what, choose_from(name, [*ZOO, *catalogue.names()]))
+    if name in ZOO:
+        choice, task = ZOO[name]
+    elif name.endswith(".py") and path.is_file():
+        choice, task = ProblemChoice(path.stem, name), Pretrain()
+    elif path.exists():
+        return None
+    elif name in catalogue.names():
+        choice, task = ProblemChoice(name), Pretrain()
+    else:
+        what = f"{name!r} is no file, no problem, and no pretrained source"
+        raise BadInput("task.source", what, choose_from(name, [*ZOO, *catalogue.names()]))
+    return Settings(choice, task, seed=like.seed, dtype=like.dtype, device=like.device)
 
 
 def family_training(problem: Problem, settings: Settings) -> Training:
@@ -66,14 +89,15 @@ def family_training(problem: Problem, settings: Settings) -> Training:
     if isinstance(settings.optimizer, Auto):
         settings = replace(settings, optimizer=LeastSquares())
     settings = replace(settings, network=pretrained_network(settings))
-    members = [problem, *_variations(settings)]
+    members = [problem, *variations(settings)]
     features = network(settings, len(problem.coordinates))
     pretrain(members, settings, cast(Reduced, cast(Joined, features.fixed).parts[0]))
     bounds = bounds_of(problem, box(members))
     return Training.start(problem, settings, assemble(problem, settings, features, bounds=bounds))
 
 
-def _variations(settings: Settings) -> list[Problem]:
+def variations(settings: Settings) -> list[Problem]:
+    """The further problems whose families are learned, too. Raises BadInput."""
     task, choice = settings.task, settings.problem
     assert isinstance(task, Pretrain)
     return [
@@ -81,14 +105,15 @@ def _variations(settings: Settings) -> list[Problem]:
     ]
 
 
-def _pretrained(name: str, choice: ProblemChoice, task: Pretrain, like: Settings) -> Source:
-    settings = Settings(choice, task, seed=like.seed, dtype=like.dtype, device=like.device)
+def _pretrained(name: str, settings: Settings) -> Source:
+    task = settings.task
+    assert isinstance(task, Pretrain)
     path = default_cache() / "sources" / f"{_key(settings)}.pt"
     with suppress(CheckpointUnusable):
         return Source(name, from_plain(checkpoint.read(path)["solution"]))
     start = time.perf_counter()
     log.info("pretraining %s: %d members, %d features", name, task.heads * (1 + len(task.variations)), task.features)
-    training = family_training(catalogue.build(choice), settings)
+    training = family_training(catalogue.build(settings.problem), settings)
     training.run(lambda: None, lambda: None, lambda: False, False)
     solution = Solution(training.assembly.trial, training.settings, {}, training.history)
     try:

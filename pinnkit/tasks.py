@@ -18,7 +18,7 @@ from pinnkit.result import Result, Solution
 from pinnkit.run_folder import to_resume, write_run
 from pinnkit.settings import Pretrain, Settings, Transfer
 from pinnkit.solving import check_run, reference_of, running, step_through, trained
-from pinnkit.sources import Source, family_training, source
+from pinnkit.sources import Source, family_training, source, untrained, variations
 from pinnkit.transfer_words import text_lines
 
 
@@ -27,7 +27,9 @@ def prepare(settings: Settings) -> Problem:
     problem = catalogue.build(settings.problem)
     check_run(problem, settings)
     if isinstance(settings.task, Transfer):
-        check_transfer(problem, settings.task)
+        check_transfer(problem, settings.task, untrained(settings.task.source, settings))
+    if isinstance(settings.task, Pretrain):
+        variations(settings)
     return problem
 
 
@@ -86,7 +88,7 @@ def transfer(
     built = problem if isinstance(problem, Problem) else catalogue.build(chosen.problem)
     assert isinstance(chosen.task, Transfer)
     check_run(built, chosen)
-    check_transfer(built, chosen.task)
+    check_transfer(built, chosen.task, given.solution if given else untrained(chosen.task.source, chosen))
     path = None if folder is None else Path(folder)
     return _transfer(built, chosen, path, visible=False, given=given)
 

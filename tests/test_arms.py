@@ -293,18 +293,19 @@ def test_weights_of_data_and_physics_reach_the_residuals(harmonic: Solution) -> 
     [(("lef",), ["'lef'", "did you mean left"]), (("left", "nosuch"), ["'nosuch'", "choose from laplace, left, rest"]),
      (("laplace",), ["'laplace' is an equation"])],
 )  # fmt: skip
-def test_what_cannot_be_missing_is_refused(missing, words) -> None:
+def test_what_cannot_be_missing_is_refused(missing, words, harmonic: Solution) -> None:
     with pytest.raises(BadInput) as refused:
-        check_transfer(LAPLACE, Transfer(missing=missing))
+        check_transfer(LAPLACE, Transfer(missing=missing), harmonic)
     assert refused.value.key == "task.missing" and all(word in str(refused.value) for word in words)
 
 
-def test_problems_that_are_not_transferred_to_are_refused() -> None:
+def test_problems_that_are_not_transferred_to_are_refused(harmonic: Solution) -> None:
     with pytest.raises(BadInput, match="eigenvalue problems"):
-        check_transfer(replace(LAPLACE, modes=2), Transfer())
+        check_transfer(replace(LAPLACE, modes=2), Transfer(), harmonic)
     with pytest.raises(BadInput, match=r"'data'.*rename"):
-        check_transfer(replace(LAPLACE, conditions={**LAPLACE.conditions, "data": neumann("top")}), Transfer())
-    check_transfer(LAPLACE, Transfer(missing=("left", "rest")))
+        clash = replace(LAPLACE, conditions={**LAPLACE.conditions, "data": neumann("top")})
+        check_transfer(clash, Transfer(), harmonic)
+    check_transfer(LAPLACE, Transfer(missing=("left", "rest")), harmonic)
 
 
 # --- the guard --------------------------------------------------------------------------------------------------------

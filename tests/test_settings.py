@@ -285,3 +285,10 @@ def test_devices_that_exist_are_used():
     _check_cuda("cuda:1", built=True, devices=2)
     assert check_device("cpu", "float64") == "cpu"
     assert check_device("auto", "float64") in ("cpu", "cuda")
+
+
+def test_pretraining_needs_enough_polynomials_and_mappings_of_parameters():
+    with pytest.raises(BadInput, match=r"task\.features: 100 combinations of 20 polynomials"):
+        settings(task={"name": "pretrain", "polynomials": 20})
+    with pytest.raises(BadInput, match=r"task\.variations: it is a group of keys, not a number"):
+        settings(task={"name": "pretrain", "variations": [1]})
