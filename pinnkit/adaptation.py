@@ -66,10 +66,11 @@ def moved(theirs: Trial, problem: Problem, bounds: Array) -> Trial | None:
         enrichment = enrichment.moved(there.mean(0)[:2].tolist(), bounds.mean(0)[:2].tolist(), factor)
         if isinstance(problem.domain, SpaceTime):
             enrichment = CornerFunctions(enrichment.singularities, problem.domain.time)
-    shape = replace(shape, fields=problem.fields, bounds=tuple(map(tuple, bounds.tolist())), unknowns={})
+    unknowns = {name: unknown.raw() for name, unknown in problem.unknowns.items()}
+    shape = replace(shape, fields=problem.fields, bounds=tuple(map(tuple, bounds.tolist())), unknowns=unknowns)
     trial = Trial(deepcopy(theirs.features), shape, enrichment)
     state = {name: value for name, value in theirs.state_dict().items() if not name.startswith("unknowns")}
-    own = {name: trial.state_dict()[name] for name in ("centre", "halfwidth")}
+    own = {name: v for name, v in trial.state_dict().items() if name.startswith(("centre", "halfwidth", "unknowns"))}
     trial.load_state_dict({**state, **own})
     return trial
 

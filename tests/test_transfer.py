@@ -365,3 +365,9 @@ def test_going_on_with_other_settings_is_refused(runs: Runs, source: tuple[Resul
     with pytest.raises(CheckpointUnusable, match="another run"):
         transfer(source[0], "poisson_square", strategy="full", task={"sensors": 3}, folder=runs["full"][1],
                  resume="auto", **TINY)  # fmt: skip
+
+
+def test_unknown_coefficients_of_the_new_problem_are_found_too(source: tuple[Result, Path]) -> None:
+    metrics = transfer(source[0], "inverse_heat", task={"sensors": 0}, **TINY).metrics
+    assert metrics["unknowns"]["k"]["true"] == 2.5
+    assert metrics["arms"]["source_unchanged"]["relative_l2"] > metrics["arms"]["physics_only"]["relative_l2"]
