@@ -2,14 +2,15 @@
 
 import re
 import shlex
+from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from shutil import copytree
+from typing import Any
 
 import pytest
 from answers import SETTINGS, KnownAnswer, interval, l_shape
-from conftest import CommandLine, StandIn
 from PIL import Image
 
 from pinnkit import catalogue
@@ -150,7 +151,7 @@ TASKS: dict[str, Task] = {
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_a_task_is_composed_again_by_its_command(task: str, pinn: CommandLine, stand_in: StandIn) -> None:
+def test_a_task_is_composed_again_by_its_command(task: str, pinn: Callable[..., Any], stand_in: Any) -> None:
     choice = ProblemChoice("heat_rectangle", parameters=catalogue.load("heat_rectangle").parameters)
     network = Network(layers=(8, 8), polynomials=40, reduced=20, peaks=((0.1, 0.2, 0.3, 0.3),))
     settings = Settings(choice, TASKS[task], network, optimizer=LeastSquares(), training=Training(max_seconds=5.0))
