@@ -265,8 +265,9 @@ class _Comparison:
         if name == "from_scratch":
             return settings
         own, theirs = settings.network, self.source.solution.settings.network
+        told = name != "data_only"  # of boundary conditions
         kept = replace(
-            theirs, corners=own.corners and name != "data_only", boundary=own.boundary, head="solved",
+            theirs, corners=own.corners and told, boundary=own.boundary if told else "soft", head="solved",
             in_time=IN_TIME if self.steady else theirs.in_time,
         )  # fmt: skip
         optimizer = LeastSquares() if name == "one_shot" else settings.optimizer
