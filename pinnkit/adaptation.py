@@ -84,7 +84,8 @@ def adapted(features: FeatureMap, strategy: chosen.Strategy, generator: torch.Ge
             layers = layers_of(features)
             if strategy.layers >= len(layers.weights):
                 what = f"{strategy.layers} of {len(layers.weights)} layers are to be frozen"
-                raise BadInput("task.strategy.layers", what, "freeze fewer, or write task/strategy=head")
+                remedy = "freeze fewer, write task/strategy=head, or give a source with more layers"
+                raise BadInput("task.strategy.layers", what, remedy)
             for i in range(strategy.layers):
                 _hold(layers.weights, str(i))
                 _hold(layers.biases, str(i))
@@ -173,7 +174,8 @@ def _with_corrections(features: FeatureMap, rank: int, generator: torch.Generato
             return features
         case MLP() if len(features.weights) > 1:
             return _CorrectedLayers(features, rank, generator)
-    raise BadInput("task.strategy", "lora needs a source with two layers or more", "choose full or head")
+    remedy = "choose full or head, or give a run folder of task=pretrain 'network.layers=[32,32]'"
+    raise BadInput("task.strategy", "lora needs a source with two layers or more", remedy)
 
 
 def merged(features: FeatureMap) -> FeatureMap:

@@ -76,7 +76,7 @@ def transfer(
     `source` is a solution or result, a run folder, a checkpoint, a problem's name, or one of the pretrained sources.
     `task` are further settings of the transfer (sensors, noise, data, missing, guard, …), the rest is as in `solve`:
 
-        transfer("heat", "heat_lshape", strategy="lora", task={"sensors": 50})
+        transfer("heat", "heat_lshape", strategy="l2", task={"sensors": 50})
 
     The arms are in `result.transferred`. Raises BadInput, CheckpointUnusable, Diverged, OutputFailed.
     """

@@ -113,7 +113,15 @@ def assert_refused(done, *words: str, code: int = 2) -> None:
         ([GOOD, PRETRAIN, "task.heads=0"], ["task.heads: ", ">= 1"]),
         ([GOOD, PRETRAIN, "task.frequency=-1"], ["task.frequency: ", "> 0"]),
         ([GOOD, PRETRAIN, "task.variations=3"], ["task.variations: a list is wanted"]),
+        ([GOOD, PRETRAIN, "task.polynomials=40", "task.features=50"], ["task.features: 50 combinations of 40"]),
+        ([GOOD, PRETRAIN, "task.variations=[3]"], ["task.variations: ", "not a number"]),
+        ([GOOD, PRETRAIN, "task.variations=[{widht: 2}]"], ["problem.widht: ", "did you mean problem.width"]),
         (["problem=membrane_lshape", TRANSFER], ["task: eigenvalue problems are not transferred to"]),
+        ([GOOD, TRANSFER, "task.source=nosuch"], ["task.source: 'nosuch' is no file", "choose from heat, heat_family"]),
+        ([GOOD, TRANSFER, "task.source=haet"], ["task.source: ", "did you mean heat"]),
+        ([GOOD, TRANSFER, "task.data=missing.csv"], ["data: missing.csv: it cannot be read"]),
+        ([GOOD, TRANSFER, "task/strategy=frozen", "task.strategy.layers=9"], ["task.strategy.layers: 9 of "]),
+        (["problem=poisson_nd", TRANSFER], ["task.source: its features are functions of x, y", "choose another"]),
     ],
 )
 def test_refused_in_one_line_and_without_a_folder(pinn, tmp_path, arguments, words):
@@ -326,6 +334,21 @@ def test_line_searches_need_points_that_stay(pinn, tmp_path, method):
 def test_faulty_measurements_are_refused(pinn, tmp_path, text, words):
     (tmp_path / "data.csv").write_text(text)
     assert_refused(pinn("problem=inverse_heat", "problem.data=data.csv"), *words)
+    assert [path.name for path in tmp_path.iterdir()] == ["data.csv"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("x,y,u\n0.5,0.5\n", ["data.csv:2", "u is None"]),
+        ("x,y,u,sigma\n0.5,0.5,1,nan\n", ["data.csv:2", "sigma is 'nan'"]),
+        ("x,y\n0.5,0.5\n", ["columns 'u'"]),
+        ("x,y,u\n0.5,0.5,1\n5,5,1\n", ["task.data: ", "measurement 2", "outside"]),
+    ],
+)
+def test_faulty_data_for_a_transfer_are_refused(pinn, tmp_path, text, words):
+    (tmp_path / "data.csv").write_text(text)
+    assert_refused(pinn(GOOD, TRANSFER, "task.data=data.csv"), *words)
     assert [path.name for path in tmp_path.iterdir()] == ["data.csv"]
 
 
