@@ -273,12 +273,12 @@ def test_the_table_has_the_arms_that_were_run():
          "scratch)"),
         ({"probe": None}, "negative transfer: no (error in the end 0.2 times that from scratch)"),
         ({}, "speed-up 4 to the error from scratch (1.00 s instead of 4.00 s)"),
-        ({}, "only 33 % of the new domain lies where the source was trained, before it is mapped there; unchanged, the source leaves residuals of "
-             "1.7 on hot, 1.3 on insulated (0 would be a solution)"),
-        ({"inputs": 1.0, "shift": {"heat": 0.5}}, "all of the new domain lies where the source was trained, before it is mapped there; unchanged, "
-         "the source leaves a residual of 0.5 on heat (0 would be a solution)"),
-        ({"inputs": 0.0, "shift": {"heat": 1e-3}}, "nothing of the new domain lies where the source was trained, before it is mapped there; "
-         "unchanged, the source leaves no residual above 0.001 (0 would be a solution)"),
+        ({}, "only 33 % of the new domain lies where the source was trained, before the map; unchanged, "
+             "the source leaves residuals of 1.7 on hot, 1.3 on insulated (0 would be a solution)"),
+        ({"inputs": 1.0, "shift": {"heat": 0.5}}, "all of the new domain lies where the source was "
+         "trained, before the map; unchanged, the source leaves a residual of 0.5 on heat (0 would be a solution)"),
+        ({"inputs": 0.0, "shift": {"heat": 1e-3}}, "nothing of the new domain lies where the source "
+         "was trained, before the map; unchanged, the source leaves no residual above 0.001 (0 would be a solution)"),
         ({"inputs": None, "shift": {}}, "unchanged, the source does not fit: it has other fields, or boundary values "
          "of its own"),
     ],
