@@ -145,9 +145,7 @@ def _unchanged(transferred: Transferred) -> str:
     """Why the source by itself is no solution, or how near to one it comes."""
     if transferred.inputs is None:
         return f"unchanged, the source does not fit: {_misfit(transferred)}"
-    where = (
-        f"{_share(transferred.inputs)} of the new domain lies where the source was trained, before the map"
-    )
+    where = f"{_share(transferred.inputs)} of the new domain lies where the source was trained, before the map"
     left = sorted(((value, name) for name, value in transferred.shift.items()), reverse=True)
     large = [f"{value:.2g} on {name}" for value, name in left if value >= LITTLE][:MOST_NAMED]
     if not large:
