@@ -10,6 +10,7 @@ _HOMES = {
     "pinnkit.problem": (
         "Condition", "Problem", "Unknown", "dirichlet", "initial", "measured", "neumann", "pde", "periodic", "robin",
     ),
+    "pinnkit.errors": ("BadInput",),
     "pinnkit.measurements": ("read_csv",),
     "pinnkit.result": ("Result", "Solution", "load"),
     "pinnkit.tasks": ("solve", "transfer"),

@@ -16,8 +16,7 @@ where Ω is, by `shape`, one of these, with all other edges insulated, and hot a
 
 import numpy as np
 
-from pinnkit import Polygon, Problem, dirichlet, div, grad, neumann, pde, robin
-from pinnkit.errors import BadInput
+from pinnkit import BadInput, Polygon, Problem, dirichlet, div, grad, neumann, pde, robin
 
 
 def problem(
