@@ -113,8 +113,14 @@ class Transferred:
         scratch, main = self.arms["from_scratch"].relative_l2, self.main.relative_l2
         if scratch is None or main is None:
             return None if self.probe is None else self.probe > HARM
+        return (self.probe or 0.0) > HARM or (main > HARM * scratch and not self.within_noise)
+
+    @property
+    def within_noise(self) -> bool:
+        """Whether the error after transfer is larger than from scratch, but smaller than the noise that decides it."""
+        scratch, main = self.arms["from_scratch"].relative_l2, self.main.relative_l2
         noise = self.sensors.level if self.sensors and self.open else 0.0
-        return (self.probe or 0.0) > HARM or main > max(HARM * scratch, noise)
+        return scratch is not None and main is not None and HARM * scratch < main <= noise
 
     def chosen(self, guard: str) -> Arm:
         """The arm whose solution is the answer."""
@@ -147,6 +153,8 @@ def check_transfer(problem: Problem, task: Transfer, source: Solution) -> None:
     if problem.modes:
         raise BadInput("task", "eigenvalue problems are not transferred to", "write task=solve")
     for name in task.missing:
+        if task.missing.count(name) > 1:
+            raise BadInput("task.missing", f"{name!r} is named {task.missing.count(name)} times", "name it once")
         if name not in problem.conditions:
             raise BadInput("task.missing", f"there is no condition {name!r}", choose_from(name, problem.conditions))
         if problem.conditions[name].on == INTERIOR:

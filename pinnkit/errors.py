@@ -18,7 +18,7 @@ class BadInput(PinnkitError):
 
     def __init__(self, key: str, what: str, remedy: str) -> None:
         super().__init__(f"{key}: {what}; {remedy}")
-        self.key = key
+        self.key, self.what, self.remedy = key, what, remedy
 
 
 class Diverged(PinnkitError):

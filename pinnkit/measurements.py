@@ -19,8 +19,18 @@ def read_csv(path: str | Path, coordinates: Sequence[str], value: str) -> tuple[
     return table[:, :-1], table[:, -1]
 
 
-def read_columns(path: str | Path, columns: Sequence[str], more: Sequence[str] = ()) -> Array:
-    """A table (n, columns) of those columns, and of `more` as far as they are there. Raises BadInput likewise."""
+def read_columns(path: str | Path, columns: Sequence[str], more: Sequence[str] = (), key: str = "data") -> Array:
+    """A table (n, columns) of those columns, and of `more` as far as they are there.
+
+    Raises BadInput likewise, about the key by which the file was given.
+    """
+    try:
+        return _table(path, columns, more)
+    except BadInput as bad:
+        raise BadInput(key, bad.what, bad.remedy) from None
+
+
+def _table(path: str | Path, columns: Sequence[str], more: Sequence[str]) -> Array:
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, skipinitialspace=True)

@@ -52,13 +52,18 @@ def sensors_for(problem: Problem, task: Transfer, reference: Reference | None, s
 def _read(problem: Problem, task: Transfer) -> Sensors:
     assert task.data is not None
     columns = [*problem.coordinates, problem.fields[0]]
-    table = read_columns(task.data, columns, ["sigma"])
+    table = read_columns(task.data, columns, ["sigma"], "task.data")
     points, values = table[:, : len(columns) - 1], table[:, len(columns) - 1]
-    outside = ~problem.domain.contains(points)
-    if outside.any():
-        row = int(outside.argmax())
-        what = f"{task.data}: measurement {row + 1}, at {points[row].tolist()}, lies outside the domain"
-        raise BadInput("task.data", what, "leave it out")
     size = float(values.std()) or 1.0
     sigma = table[:, -1] if table.shape[1] > len(columns) else np.full(len(values), task.noise * size)
+    _refuse(~problem.domain.contains(points), points, "lies outside the domain", task)
+    if table.shape[1] > len(columns):
+        _refuse(sigma <= 0, points, "has a sigma that is not > 0", task)
     return Sensors(points, values, sigma, float(np.sqrt((sigma**2).mean())) / size)
+
+
+def _refuse(bad: NDArray[np.bool_], points: Array, why: str, task: Transfer) -> None:
+    if bad.any():
+        row = int(bad.argmax())
+        what = f"{task.data}: measurement {row + 1}, at {points[row].tolist()}, {why}"
+        raise BadInput("task.data", what, "correct it, or leave it out")

@@ -19,7 +19,7 @@ from pinnkit.reference.derived import default_cache, reference_for
 from pinnkit.result import shape_to_plain
 from pinnkit.run_folder import keep, write_status
 from pinnkit.settings import LBFGS, AdamLBFGS, Settings, SSBroyden, check_device
-from pinnkit.signals import catching
+from pinnkit.signals import catching, raising
 from pinnkit.training import Training
 from pinnkit.wellposed import check
 
@@ -47,7 +47,8 @@ def running(folder: Path | None) -> Iterator[None]:
     """Say in status.json that a run is under way, and why it ended where it fails."""
     write_status(folder, "running")
     try:
-        yield
+        with raising():
+            yield
     except PinnkitError as error:
         status = {75: "preempted", 130: "interrupted"}.get(error.exit_code, "failed")
         with suppress(OutputFailed):

@@ -71,6 +71,9 @@ class Transferred(Protocol):
     def negative(self) -> bool | None: ...
 
     @property
+    def within_noise(self) -> bool: ...  # whether it does harm, but by less than the noise of the data
+
+    @property
     def probe(self) -> float | None: ...  # residual after transfer / residual from scratch, early on
 
     @property
@@ -138,7 +141,10 @@ def _negative(transferred: Transferred) -> str:
         times.append(f"error in the end {main / scratch:.2g} times")
     if not times:
         return "negative transfer: unknown, without a reference and without a look at the residual early on"
-    return f"negative transfer: {'yes' if transferred.negative else 'no'} ({', '.join(times)} that from scratch)"
+    excuse = ", but within the noise of the data" if transferred.within_noise else ""
+    return (
+        f"negative transfer: {'yes' if transferred.negative else 'no'} ({', '.join(times)} that from scratch{excuse})"
+    )
 
 
 def _unchanged(transferred: Transferred) -> str:

@@ -15,6 +15,7 @@ from runs import COMMAND
 from pinnkit import checkpoint
 from pinnkit.errors import Interrupted, Preempted
 from pinnkit.signals import CAUGHT, catching
+from pinnkit.solving import running
 
 
 @pytest.fixture(autouse=True)
@@ -126,3 +127,19 @@ def test_an_interrupted_run_says_so(tmp_path):
     assert last.startswith("error: run: stopped by SIGINT after step ")
     assert (status(tmp_path / "run")["status"], status(tmp_path / "run")["exit_code"]) == ("interrupted", 130)
     assert checkpoint.read(tmp_path / "run")["training"]["step"] > 0
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"), [(signal.SIGINT, Interrupted), (signal.SIGTERM, Preempted), (signal.SIGUSR2, Preempted)]
+)
+def test_between_trainings_a_signal_ends_the_run_at_once(number, kind, tmp_path):
+    before = [signal.getsignal(caught) for caught in CAUGHT]
+    with pytest.raises(kind, match=r"stopped by \w+ between steps; go on with resume=auto"), running(tmp_path):
+        with catching() as stop:  # a training inside notices signals itself
+            signal.raise_signal(signal.SIGUSR2)
+            assert stop.asked()
+        signal.raise_signal(number)
+        raise AssertionError("it should have ended")
+    assert [signal.getsignal(caught) for caught in CAUGHT] == before
+    status = json.loads((tmp_path / "status.json").read_text())
+    assert status["status"] == ("interrupted" if kind is Interrupted else "preempted")
