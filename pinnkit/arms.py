@@ -9,10 +9,8 @@ All arms solve the same problem on the same points with the same scales, optimiz
     data_physics       transferred features, both
     one_shot           as data_physics (without data: physics_only), but only the head is solved for
 
-Measured data are noisy, conditions are not: a row of data counts as little as its noise demands, so that data decide
-only what the conditions leave open. Where conditions are missing, or there are nothing but data, the head is drawn
-towards zero, as strongly as cross-validation on the data asks for: features of a family come in the sizes that they
-have there, and that is a prior.
+Where conditions are missing, or there are nothing but data, the head is drawn towards zero (`prior`): features of a
+family come in the sizes that they have there, and that is a prior.
 """
 
 import json
@@ -23,6 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +38,7 @@ from pinnkit.corners import MOST_COLUMNS
 from pinnkit.errors import BadInput, CheckpointUnusable
 from pinnkit.evaluation import Reference, relative_l2
 from pinnkit.networks import FeatureMap
-from pinnkit.prior import head_prior, nearness
+from pinnkit.prior import nearness
 from pinnkit.problem import INTERIOR, Condition, Problem
 from pinnkit.residuals import Anchor, Residuals
 from pinnkit.result import Solution, predict
@@ -57,7 +56,6 @@ PROBE = 0.1  # part of the budget after which the guard looks
 SAME = ("problem", "network", "sampling", "optimizer", "task", "seed", "dtype")  # settings of a run that goes on
 HARM = 2.0  # times the residual or the error from scratch, from which on a transfer is negative
 IN_TIME = 6  # polynomials in time for features of steady problems
-EXACT, OPEN = 1e-9, 1e-3  # relative accuracy that data must not spoil: of complete problems, and of others
 log = logging.getLogger(__name__)
 
 
@@ -210,14 +208,15 @@ class _Comparison:
             if name not in task.missing
         }
         field = self.problem.fields[0]
-        self.open = bool(task.missing or self.problem.free)
-        accuracy = OPEN if self.open else EXACT
-        self.data = {DATA: self.sensors.condition(field, accuracy, task.data_weight)} if self.sensors else {}
+        left = [np.atleast_1d(self.problem.conditions[name].on).tolist() for name in task.missing]
+        self.problem = replace(self.problem, free=(*self.problem.free, *chain.from_iterable(left)))
+        self.open = bool(self.problem.free)
+        self.data = {DATA: self.sensors.condition(field, task.data_weight, not self.open)} if self.sensors else {}
         self.done = Transferred(self.source, self.sensors, self.bounds, self.open)
 
     def run(self) -> Transferred:
         both, main = {**self.physics, **self.data}, "data_physics" if self.data else "physics_only"
-        self.scales = assemble(replace(self.problem, conditions=both), self.settings)
+        self.scales = assemble(self._given(both), self.settings)
         scratch, transferred = self._start("from_scratch", both), self._start(main, both)
         self._guard({"from_scratch": scratch, main: transferred})
         self._finish("from_scratch", scratch)
@@ -242,16 +241,20 @@ class _Comparison:
         """An arm at its first step. Its seconds begin here; the scales, which all arms share, are nobody's."""
         began = time.perf_counter()
         settings = self._settings_of(name)
-        problem = replace(self.problem, conditions=dict(conditions))
+        problem = self._given(conditions)
         bounds = None if name == "from_scratch" else self.bounds
         features = None if name == "from_scratch" else self._features(settings, name)
         assembly = assemble(problem, settings, features, self.scales, bounds)
-        residuals = assembly.residuals
-        residuals.anchor = self._anchor(name, residuals)
+        self._hold(name, assembly.residuals)
         training = Training.start(problem, settings, assembly)
         training.seconds = time.perf_counter() - began
         self._restore(name, training)
         return training
+
+    def _given(self, conditions: Mapping[str, Condition]) -> Problem:
+        """The problem with these conditions alone; with nothing but data all of the boundary is open."""
+        free = self.problem.free if conditions.keys() != {DATA} else ("boundary",)
+        return replace(self.problem, conditions=dict(conditions), free=free)
 
     def _restore(self, name: str, training: Training) -> None:
         """Go on where the arm was left, if that is asked for. Raises CheckpointUnusable where it was of another run."""
@@ -290,14 +293,12 @@ class _Comparison:
         features = adapted(features, strategy, torch.Generator().manual_seed(settings.seed))
         return in_time(features, network_.in_time) if network_.in_time else features
 
-    def _anchor(self, name: str, residuals: Residuals) -> Anchor | None:
-        """What is known of θ beforehand: features near those of the source, a head of the size that data ask for."""
-        theta, strengths = residuals.theta, []
-        if name != "from_scratch" and isinstance(self.task.strategy, chosen.Near):
-            strengths.append(nearness(residuals, self.task.strategy.strength))
-        if any(b.name == DATA for b in residuals.blocks) and (self.open or len(residuals.blocks) == 1):
-            strengths.append(head_prior(residuals, DATA))
-        return Anchor(torch.stack(strengths).sum(0), theta) if strengths else None
+    def _hold(self, name: str, residuals: Residuals) -> None:
+        """Hold the features near those of the source, where the strategy says so."""
+        if name == "from_scratch" or not isinstance(self.task.strategy, chosen.Near):
+            return
+        strength, before = nearness(residuals, self.task.strategy.strength), residuals.anchor
+        residuals.anchor = Anchor(strength if before is None else strength + before.strength, residuals.theta)
 
     def _finish(self, name: str, training: Training) -> None:
         self._step(name, training)
@@ -351,7 +352,7 @@ class _Comparison:
         error = relative_l2(predict(trial, points), self.reference.value(points)) if self.reference else None
         seconds = time.perf_counter() - began
         self.done.arms["source_unchanged"] = Arm("source_unchanged", partial(predict, trial), [], error, seconds)
-        problem, like = replace(self.problem, conditions=self.physics), scratch.assembly.residuals
+        problem, like = self._given(self.physics), scratch.assembly.residuals
         left = Residuals(problem, trial, {name: like.collocation[name] for name in self.physics})
         left.scales = dict(like.scales)
         there = np.array(self.source.solution.trial.shape.bounds)

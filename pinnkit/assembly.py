@@ -32,6 +32,7 @@ from pinnkit.optimizers import (
     VariableProjection,
 )
 from pinnkit.polynomials import ChebyshevProducts, InTime
+from pinnkit.prior import lean_on_data
 from pinnkit.problem import INTERIOR, Problem
 from pinnkit.residuals import Collocation, Residuals
 from pinnkit.settings import Network, Settings
@@ -86,9 +87,15 @@ def assemble(
         residuals.rescale_output()
     else:
         residuals.scale_like(before.residuals)
+    if problem.open:
+        lean_on_data(residuals, _sampler(settings))
     start_head(trial, settings)
     optimizer, steps = optimizer_for(settings)
     return Assembly(trial, residuals, optimizer, steps)
+
+
+def _sampler(settings: Settings) -> torch.Generator | None:
+    return torch.Generator().manual_seed(settings.seed) if settings.network.head == "sampled" else None
 
 
 def _warn_of_necks(problem: Problem, n: int) -> None:
@@ -197,7 +204,7 @@ def start_head(trial: Trial, settings: Settings) -> None:
 def optimizer_for(settings: Settings) -> tuple[Optimizer, int]:
     """The optimizer of the settings and its automatic number of steps."""
     stages = _stages(settings.optimizer)
-    if settings.network.head == "solved" or not stages:
+    if settings.network.head != "random" or not stages:
         stages = [(LeastSquares(), HEAD_STEPS), *stages]
     return Schedule(tuple(stages)), sum(steps for _, steps in stages)
 

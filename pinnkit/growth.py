@@ -33,6 +33,8 @@ Run = Callable[[Settings, Training | None], Training]  # trains as told, after a
 def train(problem: Problem, settings: Settings, run: Run) -> Training:
     """The training that leaves the smallest residual on fresh points, among those that the settings leave open."""
     chosen = _chosen(settings)
+    if problem.open and chosen.network.polynomials is None:  # data decide, and they are few
+        chosen = replace(chosen, network=replace(chosen.network, polynomials=FEW))
     best = _grown(problem, chosen, run) if _grows(chosen) else run(chosen, None)
     if _may_go_on(settings, best) and (misfit := best.misfit()) > UNRESOLVED:
         log.info("frozen features leave a misfit of %.1e: training all parameters by Gauss–Newton", misfit)
@@ -73,7 +75,7 @@ def _chosen(settings: Settings) -> Settings:
 
 def _grows(settings: Settings) -> bool:
     network = settings.network
-    return isinstance(settings.optimizer, LeastSquares) and network.polynomials is None and network.head == "solved"
+    return isinstance(settings.optimizer, LeastSquares) and network.polynomials is None and network.head != "random"
 
 
 def _grown(problem: Problem, settings: Settings, run: Run) -> Training:

@@ -1,7 +1,7 @@
 """Figures of merit: how good a solution is, and whether it is to be trusted."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,14 +23,22 @@ def solution_of(training: Training, metrics: Mapping[str, Any]) -> Solution:
     return Solution(training.assembly.trial, training.settings, metrics, training.history)
 
 
-def judged(training: Training, reference: Reference | None, seconds: dict[str, float]) -> Result:
-    """The result of a training, with its metrics and its verdict; `seconds` are those of its parts."""
+def judged(
+    training: Training,
+    reference: Reference | None,
+    seconds: dict[str, float],
+    mean: Callable[[Array], Array] | None = None,
+) -> Result:
+    """The result of a training, with its metrics and its verdict; `seconds` are those of its parts.
+
+    The errors are those of the fields (n, fields) that `mean` gives at points, if not of the trial function.
+    """
     problem, trial = training.problem, training.assembly.trial
     found = truth = None
     if reference is not None:
         rng = np.random.default_rng([training.settings.seed, 1, 0])
         points = problem.domain.sample(training.settings.evaluation.points, "uniform", rng)
-        found, truth = predict(trial, points), reference.value(points)
+        found, truth = mean(points) if mean else predict(trial, points), reference.value(points)
     metrics = _metrics(training, reference, seconds, found, truth)
     metrics["verdict"] = _verdict(training, reference, found, truth)
     if isinstance(trial.enrichment, CornerFunctions) and not problem.transient:

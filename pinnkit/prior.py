@@ -1,4 +1,11 @@
-"""What is known of parameters before data are seen, as strengths of rows strength · (θ − θ₀) of the residual."""
+"""What is known of parameters before data are seen, as strengths of rows strength · (θ − θ₀) of the residual.
+
+Where conditions are missing, measured data decide what the others leave open. Data are noisy, conditions are not: a row
+of data counts as little as its noise demands. And the head is drawn towards zero, as strongly as cross-validation on
+the data asks for. This is the mean of a Gaussian posterior; drawn towards a sample of the prior instead, and with
+perturbed data, the head is a sample of the posterior (Pearce et al. 2020, *Uncertainty in neural networks:
+approximately Bayesian ensembling*).
+"""
 
 import logging
 
@@ -7,8 +14,9 @@ import torch
 from torch import Tensor
 
 from pinnkit.linear_algebra import leave_one_out
-from pinnkit.residuals import Residuals
+from pinnkit.residuals import Anchor, Residuals
 
+OPEN = 1e-3  # relative accuracy of conditions that data must not spoil
 STRENGTHS = np.geomspace(1e-6, 1e2, 17)  # of a prior of the head, relative to the data
 log = logging.getLogger(__name__)
 
@@ -27,28 +35,55 @@ def nearness(residuals: Residuals, strength: float, each: bool = False) -> Tenso
     return out
 
 
-def head_prior(residuals: Residuals, data: str) -> Tensor:
-    """Strengths that draw the head towards zero, as cross-validation on the condition `data` has them.
+def lean_on_data(residuals: Residuals, sample: torch.Generator | None = None) -> None:
+    """Weigh data by their noise, and draw the head towards zero, or towards a sample of its prior."""
+    problem = residuals.problem
+    for name in problem.measured:
+        noise = problem.conditions[name].noise
+        if noise:
+            residuals.weights[name] *= min(1.0, (OPEN / noise) ** 2)
+    strength, missed = head_prior(residuals)
+    centre = residuals.theta
+    if sample is not None:
+        drawn = torch.randn(len(centre), generator=sample, dtype=torch.float64).to(centre)
+        deviation = _noise(residuals) or missed
+        centre = centre + torch.where(strength > 0, deviation / strength.clamp_min(1e-300), 0.0) * drawn
+    residuals.anchor = Anchor(strength, centre)
+
+
+def _noise(residuals: Residuals) -> float:
+    """Root mean square of the noise in the rows of data; 0 where it is not known."""
+    conditions, squares = residuals.problem.conditions, []
+    for block in residuals.blocks:
+        condition = conditions[block.name]
+        if condition.points is not None and condition.noise:
+            sigma = condition.noise * float(np.std(condition.values["measured"]))
+            squares.append(float(residuals.factor(block)) * sigma)
+    return float(np.sqrt(np.mean(np.square(squares)))) if squares else 0.0
+
+
+def head_prior(residuals: Residuals) -> tuple[Tensor, float]:
+    """Strengths that draw the head towards zero, as cross-validation on the data has them, and its error.
 
     Features count by the size they have; singular functions by theirs, in the root mean square at all points.
     """
     theta, trial = residuals.theta, residuals.trial
     r, matrix = residuals.linear_jacobian(theta)
-    rows = [block.rows for block in residuals.blocks]
-    last = [block.name for block in residuals.blocks].index(data)
-    noisy = slice(sum(rows[:last]), sum(rows[: last + 1]))
-    sure = torch.ones(len(r), dtype=torch.bool, device=r.device)
-    sure[noisy] = False
+    noisy = torch.cat([
+        torch.full((block.rows,), block.name in residuals.problem.measured, device=r.device)
+        for block in residuals.blocks
+    ])  # fmt: skip
     pattern = torch.zeros_like(theta)
     pattern[residuals.places(["weight"])] = _sizes(residuals).repeat(len(trial.fields))
     unit = (residuals.linear[:, None] == residuals.places(["bias"])).any(1)  # a feature that is 1 everywhere
     seen = float(matrix[noisy][:, unit].square().sum(1).mean().sqrt())
     ridges = seen * torch.as_tensor(STRENGTHS).to(r)[:, None] * pattern[residuals.linear]
-    scores = leave_one_out(matrix[sure], matrix[noisy], -r[sure], -r[noisy], ridges)
+    scores = leave_one_out(matrix[~noisy], matrix[noisy], -r[~noisy], -r[noisy], ridges)
     best = int(scores.argmin())
-    log.info("prior of the head: %.1e, error of prediction %.1e", STRENGTHS[best], float(scores[best].sqrt()))
+    missed = float(scores[best].sqrt())
+    log.info("prior of the head: %.1e, error of prediction %.1e", STRENGTHS[best], missed)
     strength = seen * float(STRENGTHS[best])
-    return strength * pattern + nearness(residuals, strength, each=True)
+    return strength * pattern + nearness(residuals, strength, each=True), missed
 
 
 def _sizes(residuals: Residuals) -> Tensor:

@@ -79,7 +79,8 @@ class Condition:
 
     `on` is "interior", or one or several names of boundary pieces or groups; with `points` (n, d) it is where data were
     measured, and `values` are further named arguments (n,) of the residual. With `partner`, the boundary piece `on` is
-    paired with another one, point by point, and every field `u` is also known there as `u_partner`.
+    paired with another one, point by point, and every field `u` is also known there as `u_partner`. `noise` is the
+    standard deviation of measured data, relative to how much they vary, where it is known.
     """
 
     residual: Residual
@@ -88,6 +89,7 @@ class Condition:
     points: NDArray[np.float64] | None = None
     values: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     partner: str | None = None
+    noise: float | None = None
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.weight) and self.weight > 0):
@@ -176,11 +178,12 @@ def periodic(on: str, partner: str, field: str = "u", weight: float = 1.0) -> Co
 def measured(
     points: NDArray[np.float64],
     values: NDArray[np.float64],
-    sigma: float | NDArray[np.float64] = 1.0,
+    sigma: float | NDArray[np.float64] | None = None,
     field: str = "u",
     weight: float = 1.0,
 ) -> Condition:
     """u = values at measured points (n, d), each row divided by its standard deviation relative to the smallest."""
+    noisy, sigma = sigma is not None, 1.0 if sigma is None else sigma
     points, values = np.atleast_2d(np.asarray(points, float)), np.asarray(values, float).reshape(-1)
     if not len(values):
         raise BadInput("measured", "there are no measurements", "give at least one, or leave the condition out")
@@ -195,7 +198,8 @@ def measured(
     def residual(measured: Tensor, spread: Tensor, **env: Any) -> Tensor:
         return (evaluate(field, env, "measured") - measured) / spread
 
-    return Condition(residual, "data", weight, points, {"measured": values, "spread": relative})
+    noise = float(np.min(sigma)) / (float(values.std()) or 1.0) if noisy else None
+    return Condition(residual, "data", weight, points, {"measured": values, "spread": relative}, noise=noise)
 
 
 def _names(on: str | Sequence[str]) -> str | tuple[str, ...]:
@@ -229,7 +233,7 @@ class Problem:
     """What is to be solved: conditions on the fields over a domain.
 
     `exact` gives the fields from coordinates by name (a tensor, or a tuple in the order of `fields`); `free` names
-    pieces of the boundary where the equation itself needs no condition (outflow).
+    pieces of the boundary where no condition is known, or where the equation itself needs none (outflow).
 
     With `modes`, the problem is homogeneous, and wanted are as many of the smallest numbers `eigenvalue` that admit
     a solution other than zero, each with its solution; residuals ask for `eigenvalue`.
@@ -252,6 +256,16 @@ class Problem:
     @property
     def coordinates(self) -> tuple[str, ...]:
         return self.domain.coordinates
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """The conditions on measured data."""
+        return tuple(name for name, condition in self.conditions.items() if condition.points is not None)
+
+    @property
+    def open(self) -> bool:
+        """Whether measured data decide what the other conditions leave open."""
+        return bool(self.free and self.measured)
 
     @property
     def transient(self) -> bool:

@@ -185,7 +185,7 @@ class Residuals:
         for block in self.blocks:
             _, matrix = self._block_jacobian(block, theta, ("weight",))
             columns = matrix.reshape(len(matrix), len(self.trial.fields), -1)[:, :, :typical]
-            seen = columns[columns != 0] / self._factor(block)
+            seen = columns[columns != 0] / self.factor(block)
             self.scales[block.name] = seen.square().mean().sqrt() if len(seen) else torch.ones_like(seen.sum())
 
     def rescale_output(self, features: int = 64) -> None:
@@ -249,21 +249,21 @@ class Residuals:
         parts = theta.split(self.sizes)
         return {name: part.view(shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)}
 
-    def _factor(self, block: _Block) -> Tensor:
-        """√weight / (scale √n)."""
+    def factor(self, block: _Block) -> Tensor:
+        """√weight / (scale √n), by which the condition's rows are multiplied."""
         return self.weights[block.name] ** 0.5 / (self.scales[block.name] * block.n**0.5)
 
     def __call__(self, theta: Tensor) -> Tensor:
         """r(θ), (rows,)."""
         parameters = self._split(theta)
-        rows = [(self._factor(b) * b.residual(parameters)).reshape(-1).detach() for b in self.blocks]
+        rows = [(self.factor(b) * b.residual(parameters)).reshape(-1).detach() for b in self.blocks]
         return torch.cat([*rows, self.anchor.rows(theta)] if self.anchor else rows)
 
     def gradient(self, theta: Tensor) -> tuple[Tensor, Tensor]:
         """loss and ∂loss/∂θ = Jᵀr by one reverse sweep."""
         theta = theta.detach().requires_grad_()
         parameters = self._split(theta)
-        losses = [0.5 * (self._factor(b) * b.residual(parameters)).square().sum() for b in self.blocks]
+        losses = [0.5 * (self.factor(b) * b.residual(parameters)).square().sum() for b in self.blocks]
         if self.anchor:
             losses.append(0.5 * self.anchor.rows(theta).square().sum())
         loss = torch.stack(losses).sum()
@@ -277,7 +277,7 @@ class Residuals:
         """r (rows,), v ↦ J v and w ↦ Jᵀ w: one reverse sweep each, through r and through w ↦ Jᵀ w, linear in w."""
         theta = theta.detach().requires_grad_()
         parameters = self._split(theta)
-        rows = [(self._factor(b) * b.residual(parameters)).reshape(-1) for b in self.blocks]
+        rows = [(self.factor(b) * b.residual(parameters)).reshape(-1) for b in self.blocks]
         r = torch.cat([*rows, self.anchor.rows(theta)] if self.anchor else rows)
         seed = torch.zeros_like(r, requires_grad=True)
         (pulled,) = torch.autograd.grad(r, theta, seed, create_graph=True)
@@ -303,7 +303,7 @@ class Residuals:
     def _block_jacobian(self, block: _Block, theta: Tensor, names: Sequence[str]) -> tuple[Tensor, Tensor]:
         parameters = {k: p.expand(block.n, *p.shape) for k, p in self._split(theta.detach()).items()}
         copies = [parameters[name].requires_grad_() for name in self.shapes if name in names]
-        rows = self._factor(block) * block.residual(parameters, rowwise=True)
+        rows = self.factor(block) * block.residual(parameters, rowwise=True)
         slopes = [self._row_gradients(row, copies) for row in rows.unbind()]
         return rows.detach().reshape(-1), torch.cat(slopes)
 
@@ -333,7 +333,7 @@ class Residuals:
         """The loss of each condition."""
         parameters = self._split(theta)
         terms = {
-            b.name: 0.5 * float((self._factor(b) * b.residual(parameters)).detach().square().sum())
+            b.name: 0.5 * float((self.factor(b) * b.residual(parameters)).detach().square().sum())
             for b in [*self.blocks, *self.held]
         }
         return terms | ({ANCHOR: loss_of(self.anchor.rows(theta))} if self.anchor else {})

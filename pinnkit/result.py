@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pinnkit import checkpoint
 from pinnkit.assembly import network
+from pinnkit.calibration import Calibration, students_half_width
 from pinnkit.corners import CornerFunctions
 from pinnkit.errors import BadInput, CheckpointUnusable
 from pinnkit.evaluation import Reference
@@ -53,6 +54,42 @@ class Solution:
         return predict(self.trial, points)
 
 
+@dataclass(frozen=True)
+class Committee(Solution):
+    """Solutions of one problem from different draws: their mean, how far they spread, and bands.
+
+    What a Solution has is the first member's, but for the values.
+    """
+
+    members: tuple[Solution, ...] = ()
+    calibrations: tuple[Calibration, ...] = ()  # one a field, where there were truths to calibrate with
+
+    def predict(self, points: ArrayLike) -> Array:
+        """The mean of the members' fields, (n, fields), at points (n, d)."""
+        return self.values(points).mean(0)
+
+    def spread(self, points: ArrayLike) -> Array:
+        """The standard deviation among members, (n, fields), at points (n, d)."""
+        return self.values(points).std(0, ddof=1)
+
+    def band(self, points: ArrayLike, level: float = 0.95) -> tuple[Array, Array]:
+        """Lower and upper ends, each (n, fields): of calibrated bands, else of Student's for one more member."""
+        values = self.values(points)
+        mean, half = values.mean(0), self.half_width(values.std(0, ddof=1), level)
+        return mean - half, mean + half
+
+    def half_width(self, spread: Array, level: float) -> Array:
+        """Half the width of a band, (n, fields), from the spread there."""
+        if not self.calibrations:
+            return students_half_width(spread, len(self.members), level)
+        columns = zip(self.calibrations, spread.T, strict=True)
+        return np.stack([calibration.half_width(column, level) for calibration, column in columns], 1)
+
+    def values(self, points: ArrayLike) -> Array:
+        """The fields of each member, (members, n, fields), at points (n, d)."""
+        return np.stack([member.predict(points) for member in self.members])
+
+
 def predict(trial: Trial, points: ArrayLike) -> Array:
     """The fields, (n, fields), of a trial function at points (n, d) in the order of its coordinates."""
     array = np.asarray(points, dtype=float)
@@ -76,6 +113,7 @@ class Result:
     reference: Reference | None
     collocation: Mapping[str, Collocation]
     transferred: Any = None  # the arms of a transfer, see arms.Transferred
+    judgement: Any = None  # what a committee's truths say of it, see committee.Judgement
 
     @property
     def metrics(self) -> Mapping[str, Any]:
@@ -104,14 +142,19 @@ class Result:
         return self.solution.predict(points)
 
     def residuals(self, points: Array) -> dict[str, Array]:
-        """The residual (n,) of each equation in the interior, at points (n, d) inside."""
+        """The residual (n,) of each equation in the interior, at points (n, d) inside.
+
+        Of several equations the norm, of several members of a committee the root mean square.
+        """
         names = [name for name, condition in self.problem.conditions.items() if condition.on == INTERIOR]
         return {name: self._residual(name, points) for name in names}
 
     def _residual(self, name: str, points: Array) -> Array:
-        rows = residual_at(self.problem, self.solution.trial, name, Collocation(points))
-        single = rows[0] if len(rows) == 1 else rows.square().sum(0).sqrt()
-        return single.double().cpu().numpy()
+        members = self.solution.members if isinstance(self.solution, Committee) else (self.solution,)
+        each = [residual_at(self.problem, member.trial, name, Collocation(points)) for member in members]
+        single = len(each) == len(each[0]) == 1
+        rows = each[0][0] if single else torch.stack(each).square().sum(1).mean(0).sqrt()
+        return rows.double().cpu().numpy()
 
     def plot(self, folder: str | Path) -> None:
         """Write the figures of the solution, the error, the residual, the loss and the points into folder/plots."""
@@ -173,9 +216,15 @@ def _enrichment(plain: Any, exact: Lift | None) -> Enrichment | None:
 
 
 def load(path: str | Path, features: torch.nn.Module | None = None) -> Solution:
-    """A trained solution from a run folder or a checkpoint; nothing else is needed.
+    """A trained solution, or a committee, from a run folder or a checkpoint; nothing else is needed.
 
     A solution whose features were the user's own module needs an instance of that module, whose parameters are then
     set. Raises CheckpointUnusable.
     """
-    return from_plain(checkpoint.read(Path(path))["solution"], features)
+    kept = checkpoint.read(Path(path))
+    first = from_plain(kept["solution"], features)
+    if "members" not in kept:
+        return first
+    members = tuple(from_plain(plain) for plain in kept["members"])
+    calibrations = tuple(map(Calibration.from_plain, kept["calibrations"]))
+    return Committee(first.trial, first.settings, first.metrics, first.history, members, calibrations)

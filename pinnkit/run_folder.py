@@ -14,7 +14,7 @@ from pinnkit import checkpoint
 from pinnkit.errors import CheckpointUnusable
 from pinnkit.files import write_atomically
 from pinnkit.merit import solution_of
-from pinnkit.result import Result, to_plain
+from pinnkit.result import Committee, Result, Solution, to_plain
 from pinnkit.settings import Settings
 from pinnkit.training import Training
 
@@ -33,7 +33,7 @@ def write_run(result: Result, training: Training, folder: Path) -> None:
     """Write all that a run leaves."""
     from pinnkit import export, plotting, report  # matplotlib takes a second to import
 
-    keep(training, result.metrics, folder)
+    keep(training, result.metrics, folder, _members(result.solution))
     write_json(folder / "metrics.json", dict(result.metrics))
     write_atomically(folder / "history.csv", _csv(result.history).encode())
     export.write_npz(result, folder / "solution.npz")
@@ -52,11 +52,21 @@ def _csv(history: Any) -> str:
     return text.getvalue()
 
 
-def keep(training: Training, metrics: Mapping[str, Any], folder: Path | None) -> None:
+def _members(solution: Solution) -> dict[str, Any]:
+    """What a checkpoint of a committee holds besides its first member."""
+    if not isinstance(solution, Committee):
+        return {}
+    return {
+        "members": [to_plain(member) for member in solution.members],
+        "calibrations": [calibration.to_plain() for calibration in solution.calibrations],
+    }
+
+
+def keep(training: Training, metrics: Mapping[str, Any], folder: Path | None, more: Mapping[str, Any] = {}) -> None:
     """Write a checkpoint from which the run can go on, or its solution be loaded."""
     if folder is None:
         return
-    content = {"solution": to_plain(solution_of(training, metrics)), "training": training.snapshot()}
+    content = {"solution": to_plain(solution_of(training, metrics)), "training": training.snapshot(), **more}
     checkpoint.write(folder / "checkpoints" / "last.pt", content)
 
 

@@ -1,6 +1,6 @@
 """Measured data for a transfer: from a file, or drawn from a reference with noise."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from pinnkit.settings import Transfer
 
 Array = NDArray[np.float64]
 DATA = "data"  # name of the condition that the measured data are
+EXACT = 1e-9  # relative accuracy of a complete problem that noisy data must not spoil
 SIZED = 2000  # points on which the size of a solution is taken
 
 
@@ -25,11 +26,13 @@ class Sensors:
     sigma: Array
     level: float
 
-    def condition(self, field: str, accuracy: float, weight: float | None) -> Condition:
-        """The data as a condition, whose automatic weight is (accuracy to be kept / noise)²."""
-        automatic = min(1.0, (accuracy / self.level) ** 2) if self.level > 0 else 1.0
-        sigma = self.sigma if self.level > 0 else np.ones(len(self.values))
-        return measured(self.points, self.values, sigma, field, weight or automatic)
+    def condition(self, field: str, weight: float | None, complete: bool) -> Condition:
+        """The data as a condition. Where the problem is complete without them they must not spoil it."""
+        sigma = self.sigma if self.level > 0 else None
+        if weight is not None:
+            return replace(measured(self.points, self.values, sigma, field, weight), noise=None)
+        automatic = min(1.0, (EXACT / self.level) ** 2) if complete and self.level > 0 else 1.0
+        return measured(self.points, self.values, sigma, field, automatic)
 
 
 def sensors_for(problem: Problem, task: Transfer, reference: Reference | None, seed: int) -> Sensors | None:

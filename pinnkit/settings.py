@@ -66,7 +66,10 @@ def _mapping(value: Any, key: str, known: Iterable[str]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Network(Group):
-    """The feature map: layers, with Chebyshev polynomials beside them, and a linear head, started by `head`.
+    """The feature map: layers, with Chebyshev polynomials beside them, and a linear head.
+
+    The `head` starts solved for, or drawn at random; where data decide what conditions leave open, it can be a sample
+    of its posterior.
 
     `slope` scales the first layer (None: automatic). `polynomials` is how many there are; None: as many as resolve the
     solution where the head alone is solved for, none where everything is trained. Likewise `peaks` are places where
@@ -89,7 +92,7 @@ class Network(Group):
     frequencies: Width | None = None  # Fourier features, only of the network "fourier"
     corners: bool = True  # add the singular functions of the domain's corners
     boundary: Literal["soft", "hard"] = "soft"  # Dirichlet data in the residual, or exactly in the trial function
-    head: Literal["solved", "random"] = "solved"
+    head: Literal["solved", "random", "sampled"] = "solved"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -345,7 +348,29 @@ class Transfer(Task):
     guard: Literal["fallback", "warn", "off"] = "warn"
 
 
-TASKS: dict[str, type[Task]] = {cls.name: cls for cls in (Solve, Pretrain, Transfer)}
+@dataclass(frozen=True)
+class Committee(Task):
+    """The problem solved `members` times from other draws of features and points, and of the data where there are some.
+
+    `workers` processes share them (None: one for each core). Bands that cover the share `level` of truths come from
+    errors at `held_out` points of a reference, from those at sensors that a member has not seen, or from neither.
+    """
+
+    name: ClassVar[str] = "committee"
+    members: Annotated[int, Between(2, 10_000)] = 8
+    workers: Annotated[int, Between(1, 1024)] | None = None
+    bootstrap: bool = True
+    calibration: Literal["auto", "reference", "data", "none"] = "auto"
+    level: Annotated[float, Between(0, 1)] = 0.95
+    held_out: Annotated[int, Between(1, 1e7)] = 2000
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.level in (0, 1):
+            raise BadInput("task.level", f"it is {self.level:g}", "it must be between 0 and 1")
+
+
+TASKS: dict[str, type[Task]] = {cls.name: cls for cls in (Solve, Pretrain, Transfer, Committee)}
 
 
 @dataclass(frozen=True)

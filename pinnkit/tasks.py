@@ -1,22 +1,24 @@
-"""What can be asked of pinnkit, each a few lines over the other rooms: here `solve`, `pretrain` and `transfer`."""
+"""What can be asked of pinnkit, each a few lines over other rooms: `solve`, `pretrain`, `transfer`, `committee`."""
 
 import math
 import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from torch import nn
 
 from pinnkit import catalogue
 from pinnkit.arms import check_transfer, compare
+from pinnkit.committee import check_committee, described, run_committee
 from pinnkit.evaluation import Reference
 from pinnkit.merit import judged
 from pinnkit.problem import Problem
 from pinnkit.result import Result, Solution
 from pinnkit.run_folder import to_resume, write_run
-from pinnkit.settings import Pretrain, Settings, Transfer
+from pinnkit.settings import Committee, Pretrain, Settings, Transfer
 from pinnkit.solving import check_run, reference_of, running, step_through, trained
 from pinnkit.sources import Source, family_training, source, untrained, variations
 from pinnkit.transfer_words import text_lines
@@ -30,6 +32,8 @@ def prepare(settings: Settings) -> Problem:
         check_transfer(problem, settings.task, untrained(settings.task.source, settings))
     if isinstance(settings.task, Pretrain):
         variations(settings)
+    if isinstance(settings.task, Committee):
+        check_committee(problem, settings.task)
     return problem
 
 
@@ -58,7 +62,8 @@ def solve(
     chosen = _settings(problem, settings)
     built = problem if isinstance(problem, Problem) else catalogue.build(chosen.problem)
     check_run(built, chosen)
-    return _run(built, chosen, None if folder is None else Path(folder), visible=False, features=features)
+    path, from_file = None if folder is None else Path(folder), not isinstance(problem, Problem)
+    return _run(built, chosen, path, visible=False, features=features, from_file=from_file)
 
 
 def transfer(
@@ -106,13 +111,16 @@ def _settings(problem: Problem | str, settings: Mapping[str, Any]) -> Settings:
 
 
 def _run(
-    problem: Problem, settings: Settings, folder: Path | None, visible: bool, features: nn.Module | None = None
-) -> Result:
+    problem: Problem, settings: Settings, folder: Path | None, visible: bool, features: nn.Module | None = None,
+    from_file: bool = True,
+) -> Result:  # fmt: skip
     match settings.task:
         case Transfer():
             return _transfer(problem, settings, folder, visible)
         case Pretrain():
             return _pretrain(problem, settings, folder, visible)
+        case Committee():
+            return _committee(problem, settings, folder, features is not None, from_file)
     return _solve(problem, settings, folder, visible, features)
 
 
@@ -145,6 +153,21 @@ def _transfer(
         result = judged(training, reference, {**seconds, "source": origin.seconds})
         metrics = {**result.metrics, **done.metrics()}
         result = replace(result, problem=problem, transferred=done, solution=replace(result.solution, metrics=metrics))
+        if folder is not None:
+            write_run(result, training, folder)
+    return result
+
+
+def _committee(problem: Problem, settings: Settings, folder: Path | None, features: bool, from_file: bool) -> Result:
+    assert isinstance(settings.task, Committee)
+    check_committee(problem, settings.task, features)
+    start = time.perf_counter()
+    with running(folder), TemporaryDirectory() as elsewhere:
+        reference = reference_of(problem, settings)
+        began = time.perf_counter()
+        training, done = run_committee(problem, settings, reference, (folder or Path(elsewhere)) / "members", from_file)
+        seconds = _seconds(start, began, time.perf_counter(), reference)
+        result = described(done, training, reference, seconds)
         if folder is not None:
             write_run(result, training, folder)
     return result

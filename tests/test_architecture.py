@@ -12,14 +12,14 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "pinnkit"
 
 ROOMS = (
-    "errors", "home", "conversion", "settings", "measurements", "progress", "signals",
+    "errors", "home", "conversion", "settings", "calibration", "measurements", "progress", "signals",
     "files", "chebyshev", "geometry", "forms", "linear_algebra", "operators", "networks", "polynomials", "hermite",
     "taylor", "lift", "trial", "optimizers", "problem", "coefficients", "wellposed", "corners", "boundary",
-    "vanishing", "residuals", "collocation", "evaluation", "reference", "catalogue",
+    "vanishing", "residuals", "prior", "collocation", "evaluation", "reference", "catalogue",
     "checkpoint", "assembly", "training", "peaks", "growth", "modes",
     "transfer_words", "export", "drawing", "transfer_figures", "plotting", "report",
     "result", "merit", "run_folder", "solving", "adaptation", "pretraining", "sources", "sensors",
-    "prior", "arms", "tasks",
+    "arms", "members", "committee", "tasks",
     "refusal", "composition", "sweep", "__main__",
 )  # fmt: skip
 

@@ -56,13 +56,13 @@ def with_data(noise: float, size: float = 1.0, sensors: int = 30, physics: bool 
 
 def strength(residuals: Residuals) -> float:
     """Of the head, where all features count alike."""
-    (found,) = set(head_prior(residuals, "data")[residuals.places(["weight"])].tolist())
+    (found,) = set(head_prior(residuals)[0][residuals.places(["weight"])].tolist())
     return found
 
 
 def test_only_weights_and_features_are_drawn() -> None:
     residuals = with_data(0.1)
-    prior = head_prior(residuals, "data")
+    prior = head_prior(residuals)[0]
     assert float(prior[residuals.places(["bias"])].abs().max()) == 0.0
     head = float(prior[residuals.places(["weight"])][0])
     assert head > 0
@@ -97,7 +97,7 @@ def error(residuals: Residuals, strength: torch.Tensor) -> float:
 @pytest.mark.parametrize("noise", [0.1, 0.5])
 def test_the_strength_predicts_nearly_as_well_as_the_best_that_there_is(noise: float) -> None:
     """And far better than the weakest or the strongest."""
-    prior = head_prior(with_data(noise), "data")
+    prior = head_prior(with_data(noise))[0]
     weakest = prior / strength(with_data(noise))  # of strength 1
     errors = {s: error(with_data(noise), s * weakest) for s in STRENGTHS}
     chosen = error(with_data(noise), prior)
@@ -118,7 +118,7 @@ def test_singular_functions_count_by_their_size() -> None:
 
     problem = with_data(0.1).problem
     residuals = residuals_of(problem, features(), Huge())
-    weights = head_prior(residuals, "data")[residuals.places(["weight"])]
+    weights = head_prior(residuals)[0][residuals.places(["weight"])]
     assert (weights[40:] / weights[0]).tolist() == pytest.approx([1e-3, 1e3])
 
 
@@ -127,5 +127,5 @@ def test_every_field_has_a_head_of_its_own() -> None:
     two = two_fields()
     data = {**two.conditions, "data": measured(points, randn(20).numpy())}
     residuals = residuals_of(Problem(two.domain, data, fields=two.fields), features())
-    weights = head_prior(residuals, "data")[residuals.places(["weight"])]
+    weights = head_prior(residuals)[0][residuals.places(["weight"])]
     assert len(weights) == 80 and len(set(weights.tolist())) == 1

@@ -1,0 +1,237 @@
+"""Several solutions of one problem, from different draws, and what their disagreement is worth."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pinnkit import checkpoint
+from pinnkit.assembly import assemble
+from pinnkit.calibration import Calibration, Reliability, calibrate, coverage, reliability, students_half_width
+from pinnkit.errors import BadInput
+from pinnkit.evaluation import Reference
+from pinnkit.members import member, train_members, unseen
+from pinnkit.merit import judged
+from pinnkit.problem import Problem
+from pinnkit.result import Committee, Result, from_plain
+from pinnkit.settings import Committee as Task
+from pinnkit.settings import Settings
+from pinnkit.training import Training
+
+FEWEST_OUT_OF_BAG = 2  # members without a sensor, from which on it is held out
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What truths say of a committee, of which some calibrated it (at `used`) and others did not."""
+
+    kind: str  # of truths: reference, data, or none
+    level: float
+    used: Array  # points (k, d)
+    errors: Array  # |mean − truth| at fresh points (n,), of all fields
+    spreads: Array  # likewise
+    half_widths: Array
+    raw: float | None
+    calibrated: float | None
+    reliability: Reliability | None
+    rank_correlation: float | None  # of errors and spreads (Spearman)
+    plain_width: float | None  # of split conformal bands of one width everywhere
+
+    def metrics(self) -> dict[str, Any]:
+        """What metrics.json says of it."""
+        mean = float(2 * self.half_widths.mean()) if len(self.half_widths) else None
+        return {
+            "coverage": {"nominal": self.level, "raw": self.raw, "calibrated": self.calibrated},
+            "mean_width": mean if mean is None or math.isfinite(mean) else None,
+            "plain_width": self.plain_width,
+            "rank_correlation": self.rank_correlation,
+            "calibration": self.kind,
+            "held_out": len(self.used),
+        }
+
+
+class Judged(NamedTuple):
+    problem: Problem
+    committee: Committee
+    judgement: Judgement
+
+
+def check_committee(problem: Problem, task: Task, features: bool = False) -> None:
+    """Raises BadInput where a committee makes no sense."""
+    if problem.modes:
+        raise BadInput("task", "modes of different members have no common sign", "write task=solve")
+    if features:
+        raise BadInput("features", "members draw features of their own", "leave them out, or write task=solve")
+    if task.calibration == "data" and not problem.measured:
+        raise BadInput("task.calibration", "the problem has no measured data", "write task.calibration=auto")
+    if task.calibration == "data" and not task.bootstrap:
+        what = "without task.bootstrap every member has seen all data"
+        raise BadInput("task.calibration", what, "write task.bootstrap=true")
+
+
+def assembled(problem: Problem, settings: Settings, folders: Sequence[Path]) -> tuple[Committee, Training]:
+    """The committee, and the training of its first member as it ended."""
+    kept = [checkpoint.read(folder) for folder in folders]
+    members = tuple(from_plain(content["solution"]) for content in kept)
+    own, _ = member(problem, settings, 0)
+    told = members[0].settings
+    training = Training.start(own, told, assemble(own, told))
+    training.restore(kept[0]["training"], kept[0]["solution"]["network"])
+    training.stop_reason = kept[0]["training"]["stop_reason"]
+    training.settings = settings
+    first = members[0]
+    return Committee(first.trial, settings, {}, first.history, members), training
+
+
+def judge(
+    committee: Committee, problem: Problem, settings: Settings, reference: Reference | None
+) -> tuple[Committee, Judgement]:
+    """The committee with bands, and what truths that did not make them say of these."""
+    task = settings.task
+    assert isinstance(task, Task)
+    kind = task.calibration
+    if kind == "auto":
+        kind = "reference" if reference else "data" if problem.measured and task.bootstrap else "none"
+    if kind == "reference" and reference is None:
+        raise BadInput("task.calibration", "there is no reference", "write task.calibration=auto")
+    used = np.empty((0, problem.domain.dimension))
+    if kind == "reference":
+        assert reference is not None
+        used = problem.domain.sample(task.held_out, "uniform", np.random.default_rng([settings.seed, 4]))
+        errors, spreads = _errors(committee, reference, used)
+        calibrations = tuple(calibrate(e, s, task.level) for e, s in zip(errors.T, spreads.T, strict=True))
+        committee = replace(committee, calibrations=calibrations)
+    elif kind == "data":
+        used, calibration = _from_data(committee, problem, settings)
+        committee = replace(committee, calibrations=(calibration,) * len(problem.fields))
+    return committee, _judged(committee, problem, settings, reference, kind, used)
+
+
+def _errors(committee: Committee, reference: Reference, points: Array) -> tuple[Array, Array]:
+    values = committee.values(points)
+    return np.abs(values.mean(0) - reference.value(points)), values.std(0, ddof=1)
+
+
+def _from_data(committee: Committee, problem: Problem, settings: Settings) -> tuple[Array, Calibration]:
+    """From what each sensor says of those members that have not seen it (Kim, Xu & Barber 2020).
+
+    It is a band for what another such sensor would show, noise and all. Raises BadInput where no sensor is left out.
+    """
+    task = settings.task
+    assert isinstance(task, Task)
+    points, errors, spreads = [], [], []
+    for name in problem.measured:
+        condition, out = problem.conditions[name], unseen(problem, settings, name)
+        assert condition.points is not None
+        values = committee.values(condition.points)[:, :, 0]  # data on other fields: their first residual's
+        enough = out.sum(0) >= FEWEST_OUT_OF_BAG
+        for k in np.flatnonzero(enough):
+            theirs = values[out[:, k], k]
+            errors.append(abs(theirs.mean() - condition.values["measured"][k]))
+            spreads.append(theirs.std(ddof=1))
+        points.append(condition.points[enough])
+    if not errors:
+        raise BadInput("task.calibration", "no sensor was left out by two members", "take more members")
+    order = np.random.default_rng([settings.seed, 4]).permutation(len(errors))
+    return np.concatenate(points), calibrate(np.array(errors)[order], np.array(spreads)[order], task.level)
+
+
+def _judged(
+    committee: Committee, problem: Problem, settings: Settings, reference: Reference | None, kind: str, used: Array
+) -> Judgement:
+    task = settings.task
+    assert isinstance(task, Task)
+    n, rng = settings.evaluation.points, np.random.default_rng([settings.seed, 1, 0])
+    points = problem.domain.sample(n, "uniform", rng)
+    if reference is None:
+        half = committee.half_width(committee.spread(points), task.level)
+        nothing = np.empty(0)
+        return Judgement(kind, task.level, used, nothing, nothing, half.ravel(), None, None, None, None, None)
+    errors, spreads = _errors(committee, reference, points)
+    half, members = committee.half_width(spreads, task.level), len(committee.members)
+    raw = coverage(errors, students_half_width(spreads, members, task.level))
+    calibrated = coverage(errors, half) if committee.calibrations else None
+    curve = None
+    if committee.calibrations:
+        each = zip(committee.calibrations, errors.T, spreads.T, strict=True)
+        curve = _mean([reliability(calibration, e, s, members) for calibration, e, s in each])
+    return Judgement(
+        kind, task.level, used, errors.ravel(), spreads.ravel(), half.ravel(), raw, calibrated, curve,
+        _rank_correlation(errors.ravel(), spreads.ravel()), _plain_width(committee, reference, used, kind, task.level),
+    )  # fmt: skip
+
+
+def _plain_width(committee: Committee, reference: Reference, used: Array, kind: str, level: float) -> float | None:
+    if kind != "reference":
+        return None
+    errors, _ = _errors(committee, reference, used)
+    flat = np.ones(len(errors))
+    widths = [2 * Calibration(np.sort(e), math.inf).half_width(flat, level).mean() for e in errors.T]
+    return float(np.mean(widths))
+
+
+def _mean(curves: Sequence[Reliability]) -> Reliability:
+    raw, calibrated = (np.mean([getattr(c, name) for c in curves], 0) for name in ("raw", "calibrated"))
+    return Reliability(curves[0].levels, raw, calibrated)
+
+
+def _rank_correlation(errors: Array, spreads: Array) -> float | None:
+    ranks = [np.argsort(np.argsort(values)).astype(float) for values in (errors, spreads)]
+    if np.ptp(errors) == 0 or np.ptp(spreads) == 0:
+        return None
+    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
+
+
+def unknowns(committee: Committee, problem: Problem) -> dict[str, dict[str, float | None]]:
+    """Mean of each unknown coefficient, and its relative deviation among members."""
+    found: dict[str, dict[str, float | None]] = {}
+    for name, unknown in problem.unknowns.items():
+        values = np.array([one.unknowns[name] for one in committee.members])
+        mean, deviation = float(values.mean()), float(values.std(ddof=1))
+        relative = deviation / abs(mean) if mean else None
+        found[name] = {"value": mean, "true": unknown.true, "relative_deviation": relative}
+    return found
+
+
+def members_table(
+    committee: Committee, reference: Reference | None, problem: Problem, seed: int
+) -> list[dict[str, Any]]:
+    """Seed, residual, distance from the mean, error and seconds of each member."""
+    points = problem.domain.sample(2000, "uniform", np.random.default_rng([seed, 1, 1]))
+    values = committee.values(points)
+    mean = values.mean(0)
+    truth = reference.value(points) if reference else None
+    size = float(np.linalg.norm(mean)) or 1.0
+    rows = []
+    for one, own in zip(committee.members, values, strict=True):
+        row: dict[str, Any] = {"seed": one.settings.seed, "loss": one.history[-1]["loss"]}
+        row["from_mean"] = float(np.linalg.norm(own - mean)) / size
+        row["relative_l2"] = None if truth is None else float(np.linalg.norm(own - truth) / np.linalg.norm(truth))
+        row |= {name: one.unknowns[name] for name in problem.unknowns}
+        rows.append(row | {"seconds": one.metrics["seconds"]["train"]})
+    return rows
+
+
+def run_committee(
+    problem: Problem, settings: Settings, reference: Reference | None, folder: Path, from_file: bool
+) -> tuple[Training, Judged]:
+    """Train all members in a folder, and judge them together."""
+    committee, training = assembled(problem, settings, train_members(problem, settings, folder, from_file))
+    committee, judgement = judge(committee, problem, settings, reference)
+    return training, Judged(problem, committee, judgement)
+
+
+def described(done: Judged, training: Training, reference: Reference | None, seconds: dict[str, float]) -> Result:
+    """The result, with all its metrics."""
+    problem, committee = done.problem, done.committee
+    result = judged(training, reference, seconds, committee.predict)
+    metrics = {**result.metrics, **done.judgement.metrics()}
+    metrics["members"] = members_table(committee, reference, problem, training.settings.seed)
+    if problem.unknowns:
+        metrics["unknowns"] = unknowns(committee, problem)
+    return replace(result, problem=problem, solution=replace(committee, metrics=metrics), judgement=done.judgement)
