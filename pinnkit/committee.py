@@ -1,27 +1,31 @@
 """Several solutions of one problem, from different draws, and what their disagreement is worth."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 from pinnkit import checkpoint
+from pinnkit.acquisition import most_informative
 from pinnkit.assembly import assemble
 from pinnkit.calibration import Calibration, Reliability, calibrate, coverage, reliability, students_half_width
 from pinnkit.errors import BadInput
-from pinnkit.evaluation import Reference
+from pinnkit.evaluation import Reference, relative_l2
 from pinnkit.members import member, train_members, unseen
 from pinnkit.merit import judged
-from pinnkit.problem import Problem
+from pinnkit.posterior import head_posterior
+from pinnkit.problem import Condition, Problem
 from pinnkit.result import Committee, Result, from_plain
 from pinnkit.settings import Committee as Task
 from pinnkit.settings import Settings
 from pinnkit.training import Training
 
+CANDIDATES = 2000  # for the next measurement
 FEWEST_OUT_OF_BAG = 2  # members without a sensor, from which on it is held out
 Array = NDArray[np.float64]
 
@@ -59,6 +63,7 @@ class Judged(NamedTuple):
     problem: Problem
     committee: Committee
     judgement: Judgement
+    bayesian: Mapping[str, float | None] | None  # what the posterior of one head would have said
 
 
 def check_committee(problem: Problem, task: Task, features: bool = False) -> None:
@@ -198,6 +203,20 @@ def unknowns(committee: Committee, problem: Problem) -> dict[str, dict[str, floa
     return found
 
 
+def next_points(committee: Committee, problem: Problem, settings: Settings) -> Array:
+    """Points (≤ acquire, d) at which a measurement of the first field would tell most."""
+    task = settings.task
+    assert isinstance(task, Task)
+    candidates = problem.domain.sample(CANDIDATES, "sobol", np.random.default_rng([settings.seed, 5]))
+    values = committee.values(candidates)[:, :, 0]
+    deviations = [_deviation(problem.conditions[name]) for name in problem.measured]
+    return candidates[most_informative(values, task.acquire, max(deviations, default=0.0))]
+
+
+def _deviation(condition: Condition) -> float:
+    return (condition.noise or 0.0) * float(np.std(condition.values["measured"]))
+
+
 def members_table(
     committee: Committee, reference: Reference | None, problem: Problem, seed: int
 ) -> list[dict[str, Any]]:
@@ -223,7 +242,29 @@ def run_committee(
     """Train all members in a folder, and judge them together."""
     committee, training = assembled(problem, settings, train_members(problem, settings, folder, from_file))
     committee, judgement = judge(committee, problem, settings, reference)
-    return training, Judged(problem, committee, judgement)
+    bayesian = _bayesian(committee, problem, settings, reference) if problem.open and reference else None
+    return training, Judged(problem, committee, judgement, bayesian)
+
+
+def _bayesian(
+    committee: Committee, problem: Problem, settings: Settings, reference: Reference
+) -> dict[str, float | None]:
+    """Error, coverage, width and rank correlation of the posterior of the head on the first member's features."""
+    task, told = settings.task, committee.members[0].settings
+    assert isinstance(task, Task)
+    assembly = assemble(problem, told)
+    assembly.trial.load_state_dict(committee.trial.state_dict())
+    n, rng = settings.evaluation.points, np.random.default_rng([settings.seed, 1, 0])
+    points = problem.domain.sample(n, "uniform", rng)
+    mean, deviation = head_posterior(assembly.residuals).predict(points)
+    truth = reference.value(points)
+    half = float(special.ndtri((1 + task.level) / 2)) * deviation
+    return {
+        "relative_l2": relative_l2(mean, truth),
+        "coverage": coverage(mean - truth, half),
+        "mean_width": float(2 * half.mean()),
+        "rank_correlation": _rank_correlation(np.abs(mean - truth).ravel(), deviation.ravel()),
+    }
 
 
 def described(done: Judged, training: Training, reference: Reference | None, seconds: dict[str, float]) -> Result:
@@ -231,7 +272,10 @@ def described(done: Judged, training: Training, reference: Reference | None, sec
     problem, committee = done.problem, done.committee
     result = judged(training, reference, seconds, committee.predict)
     metrics = {**result.metrics, **done.judgement.metrics()}
+    metrics["next_points"] = next_points(committee, problem, training.settings).tolist()
     metrics["members"] = members_table(committee, reference, problem, training.settings.seed)
+    if done.bayesian:
+        metrics["bayesian_head"] = dict(done.bayesian)
     if problem.unknowns:
         metrics["unknowns"] = unknowns(committee, problem)
     return replace(result, problem=problem, solution=replace(committee, metrics=metrics), judgement=done.judgement)

@@ -74,7 +74,7 @@ def head_prior(residuals: Residuals) -> tuple[Tensor, float]:
         for block in residuals.blocks
     ])  # fmt: skip
     pattern = torch.zeros_like(theta)
-    pattern[residuals.places(["weight"])] = _sizes(residuals).repeat(len(trial.fields))
+    pattern[residuals.places(["weight"])] = sizes(residuals).repeat(len(trial.fields))
     unit = (residuals.linear[:, None] == residuals.places(["bias"])).any(1)  # a feature that is 1 everywhere
     seen = float(matrix[noisy][:, unit].square().sum(1).mean().sqrt())
     ridges = seen * torch.as_tensor(STRENGTHS).to(r)[:, None] * pattern[residuals.linear]
@@ -86,7 +86,7 @@ def head_prior(residuals: Residuals) -> tuple[Tensor, float]:
     return strength * pattern + nearness(residuals, strength, each=True), missed
 
 
-def _sizes(residuals: Residuals) -> Tensor:
+def sizes(residuals: Residuals) -> Tensor:
     """1 for each feature, the root mean square for each singular function, (columns,)."""
     trial = residuals.trial
     ones = torch.ones(trial.width, dtype=trial.weight.dtype, device=trial.weight.device)

@@ -354,6 +354,7 @@ class Committee(Task):
 
     `workers` processes share them (None: one for each core). Bands that cover the share `level` of truths come from
     errors at `held_out` points of a reference, from those at sensors that a member has not seen, or from neither.
+    `acquire` points are named at which to measure next.
     """
 
     name: ClassVar[str] = "committee"
@@ -363,6 +364,7 @@ class Committee(Task):
     calibration: Literal["auto", "reference", "data", "none"] = "auto"
     level: Annotated[float, Between(0, 1)] = 0.95
     held_out: Annotated[int, Between(1, 1e7)] = 2000
+    acquire: Whole = 5
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -12,10 +12,10 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "pinnkit"
 
 ROOMS = (
-    "errors", "home", "conversion", "settings", "calibration", "measurements", "progress", "signals",
+    "errors", "home", "conversion", "settings", "acquisition", "calibration", "measurements", "progress", "signals",
     "files", "chebyshev", "geometry", "forms", "linear_algebra", "operators", "networks", "polynomials", "hermite",
     "taylor", "lift", "trial", "optimizers", "problem", "coefficients", "wellposed", "corners", "boundary",
-    "vanishing", "residuals", "prior", "collocation", "evaluation", "reference", "catalogue",
+    "vanishing", "residuals", "prior", "posterior", "collocation", "evaluation", "reference", "catalogue",
     "checkpoint", "assembly", "training", "peaks", "growth", "modes",
     "transfer_words", "export", "drawing", "transfer_figures", "plotting", "report",
     "result", "merit", "run_folder", "solving", "adaptation", "pretraining", "sources", "sensors",
