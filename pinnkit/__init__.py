@@ -11,9 +11,10 @@ _HOMES = {
         "Condition", "Problem", "Unknown", "dirichlet", "initial", "measured", "neumann", "pde", "periodic", "robin",
     ),
     "pinnkit.errors": ("BadInput",),
+    "pinnkit.fidelities": ("Fidelities", "Fidelity"),
     "pinnkit.measurements": ("read_csv",),
-    "pinnkit.result": ("Result", "Solution", "load"),
-    "pinnkit.tasks": ("solve", "transfer"),
+    "pinnkit.result": ("Committee", "Result", "Solution"),
+    "pinnkit.tasks": ("fuse", "load", "solve", "transfer"),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -35,7 +35,7 @@ class Calibration:
     def half_width(self, spread: Array, level: float) -> Array:
         """Of the band around the mean, where the spread is (n,); infinite where there are too few scores for it."""
         q = quantile(self.scores, level)
-        return np.full_like(spread, q) if math.isinf(self.floor) else q * (spread + self.floor)
+        return np.full_like(spread, q) if math.isinf(self.floor) or math.isinf(q) else q * (spread + self.floor)
 
     def to_plain(self) -> dict[str, Any]:
         return {"scores": self.scores.tolist(), "floor": self.floor}
@@ -47,10 +47,14 @@ class Calibration:
 
 def quantile(scores: Array, level: float) -> float:
     """The ⌈(n + 1) level⌉-th smallest of n scores; infinite where they are too few. Raises BadInput."""
-    if not 0 < level < 1:
-        raise BadInput("level", f"it is {level}", "it must be between 0 and 1")
+    _check(level)
     rank = math.ceil((len(scores) + 1) * level)
     return float(np.sort(scores)[rank - 1]) if rank <= len(scores) else math.inf
+
+
+def _check(level: float) -> None:
+    if not 0 < level < 1:
+        raise BadInput("level", f"it is {level}", "it must be between 0 and 1")
 
 
 def calibrate(errors: Array, spreads: Array, level: float) -> Calibration:
@@ -78,7 +82,11 @@ def coverage(errors: Array, half_widths: Array) -> float:
 
 
 def students_half_width(spread: Array, members: int, level: float) -> Array:
-    """Of the band in which one more member would lie, were the members normally distributed: not calibrated."""
+    """Of the band in which one more member would lie, were the members normally distributed: not calibrated.
+
+    Raises BadInput.
+    """
+    _check(level)
     return float(special.stdtrit(members - 1, (1 + level) / 2)) * math.sqrt(1 + 1 / members) * spread
 
 

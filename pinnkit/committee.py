@@ -20,7 +20,8 @@ from pinnkit.members import member, train_members, unseen
 from pinnkit.merit import judged
 from pinnkit.posterior import head_posterior
 from pinnkit.problem import Condition, Problem
-from pinnkit.result import Committee, Result, from_plain
+from pinnkit.residuals import Collocation, residual_at
+from pinnkit.result import Committee, Result, Solution, from_plain
 from pinnkit.settings import Committee as Task
 from pinnkit.settings import Settings
 from pinnkit.training import Training
@@ -88,9 +89,36 @@ def assembled(problem: Problem, settings: Settings, folders: Sequence[Path]) -> 
     training = Training.start(own, told, assemble(own, told))
     training.restore(kept[0]["training"], kept[0]["solution"]["network"])
     training.stop_reason = kept[0]["training"]["stop_reason"]
-    training.settings = settings
+    network = replace(told.network, head=settings.network.head)  # with what was chosen automatically
+    training.settings = replace(settings, network=network, optimizer=told.optimizer)
     first = members[0]
-    return Committee(first.trial, settings, {}, first.history, members), training
+    return Committee(first.trial, training.settings, {}, first.history, members), training
+
+
+def truths_for(problem: Problem, settings: Settings, reference: Reference | None) -> str:
+    """What calibrates: reference, data or none. Raises BadInput where that is not there."""
+    task = settings.task
+    assert isinstance(task, Task)
+    kind = task.calibration
+    if kind == "reference" and reference is None:
+        raise BadInput("task.calibration", "there is no reference", "write task.calibration=auto")
+    out_of_bag = task.bootstrap and any(_held_out(problem, settings, name)[1].any() for name in _values_of(problem))
+    if kind == "data" and not out_of_bag:
+        raise BadInput("task.calibration", "no sensor was left out by two members", "take more members")
+    if kind == "auto":
+        return "reference" if reference else "data" if out_of_bag else "none"
+    return kind
+
+
+def _values_of(problem: Problem) -> list[str]:
+    """The conditions on measured values: those of one's own residuals may have none."""
+    return [name for name in problem.measured if {"measured", "spread"} <= problem.conditions[name].values.keys()]
+
+
+def _held_out(problem: Problem, settings: Settings, name: str) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which member has not seen which sensor (members, n), and which sensors that makes truths (n,)."""
+    out = unseen(problem, settings, name)
+    return out, out.sum(0) >= FEWEST_OUT_OF_BAG
 
 
 def judge(
@@ -99,11 +127,7 @@ def judge(
     """The committee with bands, and what truths that did not make them say of these."""
     task = settings.task
     assert isinstance(task, Task)
-    kind = task.calibration
-    if kind == "auto":
-        kind = "reference" if reference else "data" if problem.measured and task.bootstrap else "none"
-    if kind == "reference" and reference is None:
-        raise BadInput("task.calibration", "there is no reference", "write task.calibration=auto")
+    kind = truths_for(problem, settings, reference)
     used = np.empty((0, problem.domain.dimension))
     if kind == "reference":
         assert reference is not None
@@ -125,25 +149,30 @@ def _errors(committee: Committee, reference: Reference, points: Array) -> tuple[
 def _from_data(committee: Committee, problem: Problem, settings: Settings) -> tuple[Array, Calibration]:
     """From what each sensor says of those members that have not seen it (Kim, Xu & Barber 2020).
 
-    It is a band for what another such sensor would show, noise and all. Raises BadInput where no sensor is left out.
+    It is a band for what another such sensor would show, noise and all.
     """
     task = settings.task
     assert isinstance(task, Task)
     points, errors, spreads = [], [], []
-    for name in problem.measured:
-        condition, out = problem.conditions[name], unseen(problem, settings, name)
+    for name in _values_of(problem):
+        condition, (out, enough) = problem.conditions[name], _held_out(problem, settings, name)
         assert condition.points is not None
-        values = committee.values(condition.points)[:, :, 0]  # data on other fields: their first residual's
-        enough = out.sum(0) >= FEWEST_OUT_OF_BAG
+        missed = np.stack([_missed(problem, one, name) for one in committee.members])
         for k in np.flatnonzero(enough):
-            theirs = values[out[:, k], k]
-            errors.append(abs(theirs.mean() - condition.values["measured"][k]))
+            theirs = missed[out[:, k], k]
+            errors.append(abs(theirs.mean()))
             spreads.append(theirs.std(ddof=1))
         points.append(condition.points[enough])
-    if not errors:
-        raise BadInput("task.calibration", "no sensor was left out by two members", "take more members")
     order = np.random.default_rng([settings.seed, 4]).permutation(len(errors))
     return np.concatenate(points), calibrate(np.array(errors)[order], np.array(spreads)[order], task.level)
+
+
+def _missed(problem: Problem, one: Solution, name: str) -> Array:
+    """By how much a member misses each of the measured values (n,), of whatever field they are."""
+    condition = problem.conditions[name]
+    assert condition.points is not None
+    rows = residual_at(problem, one.trial, name, Collocation(condition.points, values=condition.values))
+    return rows[0].double().cpu().numpy() * condition.values["spread"]
 
 
 def _judged(
@@ -214,7 +243,7 @@ def next_points(committee: Committee, problem: Problem, settings: Settings) -> A
 
 
 def _deviation(condition: Condition) -> float:
-    return (condition.noise or 0.0) * float(np.std(condition.values["measured"]))
+    return condition.noise * float(np.std(condition.values["measured"])) if condition.noise else 0.0
 
 
 def members_table(
@@ -239,7 +268,8 @@ def members_table(
 def run_committee(
     problem: Problem, settings: Settings, reference: Reference | None, folder: Path, from_file: bool
 ) -> tuple[Training, Judged]:
-    """Train all members in a folder, and judge them together."""
+    """Train all members in a folder, and judge them together. Raises BadInput before, where truths are not there."""
+    truths_for(problem, settings, reference)
     committee, training = assembled(problem, settings, train_members(problem, settings, folder, from_file))
     committee, judgement = judge(committee, problem, settings, reference)
     bayesian = _bayesian(committee, problem, settings, reference) if problem.open and reference else None

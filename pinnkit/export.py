@@ -9,13 +9,14 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 from xml.sax.saxutils import quoteattr
 
 import numpy as np
 import skfem
 from numpy.typing import NDArray
 
+from pinnkit.committee_words import Judgement, Members
 from pinnkit.errors import BadInput
 from pinnkit.files import write_atomically
 from pinnkit.geometry import Box, Domain, Interval, Planar, SpaceTime
@@ -77,9 +78,20 @@ class Answer(Protocol):
     @property
     def transferred(self) -> Transferred | None: ...
 
+    @property
+    def solution(self) -> Any: ...  # of a committee its Members
+
+    @property
+    def judgement(self) -> Judgement | None: ...  # of a committee
+
     def predict(self, points: Array) -> Array: ...  # (n, d) -> (n, fields)
 
     def residuals(self, points: Array) -> Mapping[str, Array]: ...  # (n, d) -> (n,) each
+
+
+def committee_of(result: Answer) -> Members | None:
+    """The committee whose answer it is, if it is one's."""
+    return None if result.judgement is None else cast(Members, result.solution)
 
 
 class Mesh(NamedTuple):
@@ -142,6 +154,7 @@ class Snapshot:
     points        all coordinates, (n, d): those of the mesh, the time, and the middle of the others
     prediction    (n, fields)
     reference     (n, fields), NaN where there is none
+    bands         of a committee its spread and the half width of its band, (n, fields) each, by name
     """
 
     mesh: Mesh
@@ -149,6 +162,7 @@ class Snapshot:
     points: Array
     prediction: Array
     reference: Array
+    bands: Mapping[str, Array]
 
     @property
     def error(self) -> Array:
@@ -159,9 +173,20 @@ class Snapshot:
 def snapshot(result: Answer, mesh: Mesh, time: float | None = None) -> Snapshot:
     """The answer on a mesh, at a time if the mesh is one of space alone."""
     points = within(result.problem.domain, mesh.points, time)
-    prediction, known = result.predict(points), result.reference
+    prediction, bands = _predicted(result, points)
+    known = result.reference
     reference = np.full_like(prediction, np.nan) if known is None else known.value(points)
-    return Snapshot(mesh, time, points, prediction, reference)
+    return Snapshot(mesh, time, points, prediction, reference, bands)
+
+
+def _predicted(result: Answer, points: Array) -> tuple[Array, dict[str, Array]]:
+    """The fields, and of a committee its bands: its members are evaluated once for both."""
+    committee = committee_of(result)
+    if committee is None or result.judgement is None:
+        return result.predict(points), {}
+    values = committee.values(points)
+    spread = values.std(0, ddof=1)
+    return values.mean(0), {"spread": spread, "half_width": committee.half_width(spread, result.judgement.level)}
 
 
 def at_time(points: Array, time: float | None) -> Array:
@@ -182,25 +207,27 @@ def write_npz(result: Answer, path: Path) -> None:
     """Arrays points (n, d), fields (names); values, reference, error = values − reference, (n, fields).
 
     The rows of a transient problem's snapshots follow each other. Without a reference, reference and error
-    are NaN.
+    are NaN. Of a committee there are spread and half_width as well, (n, fields).
     """
     shots = snapshots(result)
+    arrays = {
+        "points": [shot.points for shot in shots],
+        "values": [shot.prediction for shot in shots],
+        "reference": [shot.reference for shot in shots],
+        "error": [shot.error for shot in shots],
+    }
+    arrays |= {name: [shot.bands[name] for shot in shots] for name in shots[0].bands}
+    joined: dict[str, Any] = {name: np.concatenate(parts) for name, parts in arrays.items()}
     buffer = io.BytesIO()
-    np.savez_compressed(
-        buffer,
-        points=np.concatenate([shot.points for shot in shots]),
-        fields=np.array(result.problem.fields),
-        values=np.concatenate([shot.prediction for shot in shots]),
-        reference=np.concatenate([shot.reference for shot in shots]),
-        error=np.concatenate([shot.error for shot in shots]),
-    )
+    np.savez_compressed(buffer, fields=np.array(result.problem.fields), **joined)
     write_atomically(path, buffer.getvalue())
 
 
 def write_vtu(result: Answer, path: Path) -> None:
     """An unstructured grid with point data u, u_reference and u_error for each field u.
 
-    Of a transient problem these are u(t=0.25) …; its first field at the final time is the active one.
+    Of a committee there are u_spread and u_half_width as well. Of a transient problem these are u(t=0.25) …; its first
+    field at the final time is the active one.
     """
     shots = snapshots(result)
     active = _array_name(result.problem.fields[0], shots[-1])
@@ -214,6 +241,8 @@ def _named_arrays(shots: Sequence[Snapshot], result: Answer) -> Iterator[tuple[s
             if result.reference is not None:
                 yield _array_name(f"{field}_reference", shot), shot.reference[:, k]
                 yield _array_name(f"{field}_error", shot), shot.error[:, k]
+            for name, values in shot.bands.items():
+                yield _array_name(f"{field}_{name}", shot), values[:, k]
 
 
 def _array_name(field: str, shot: Snapshot) -> str:

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,12 +53,17 @@ def member(problem: Problem, settings: Settings, number: int) -> tuple[Problem, 
 
 
 def _resampled(condition: Condition, seed: np.random.SeedSequence) -> Condition:
-    """A bootstrap sample of measured data: what was drawn several times counts as often, what was not is left out."""
+    """A bootstrap sample of measured data: what was drawn several times counts as often, what was not is left out.
+
+    One's own residuals, which no spread divides, are repeated.
+    """
     assert condition.points is not None
     times = _draws(len(condition.points), seed)
-    kept = times > 0
+    weighed = "spread" in condition.values
+    kept = np.flatnonzero(times) if weighed else np.repeat(np.arange(len(times)), times)
     values = {name: column[kept] for name, column in condition.values.items()}
-    values["spread"] = values["spread"] / np.sqrt(times[kept])
+    if weighed:
+        values["spread"] = values["spread"] / np.sqrt(times[kept])
     return replace(condition, points=condition.points[kept], values=values)
 
 
@@ -119,7 +125,7 @@ def _begin(settings: Settings, folder: Path) -> None:
     told["task"] = {key: value for key, value in told["task"].items() if key in ("name", "bootstrap")}
     ours = {key: told[key] for key in ("problem", "network", "sampling", "optimizer", "seed", "dtype", "task")}
     if settings.resume and path.is_file():
-        then = json.loads(path.read_text())["same"]
+        then = _told(path)["same"]
         differing = [key for key, value in ours.items() if then.get(key) != value]
         if differing:
             what = f"it is of another run: {differing[0]} was {then.get(differing[0])}"
@@ -128,6 +134,17 @@ def _begin(settings: Settings, folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(path, {"settings": settings.to_mapping(), "same": ours})
+
+
+def _told(path: Path) -> dict[str, Any]:
+    """The settings beside the members. Raises CheckpointUnusable."""
+    try:
+        content: dict[str, Any] = json.loads(path.read_text())
+        if not {"settings", "same"} <= content.keys():
+            raise ValueError
+    except (ValueError, AttributeError):
+        raise CheckpointUnusable(f"{path}: it is damaged; start anew") from None
+    return content
 
 
 def _cores() -> int:
@@ -156,9 +173,10 @@ def _in_processes(folder: Path, shares: Sequence[Sequence[int]]) -> None:
     said = [process.communicate()[1] for process in processes]
     if stop.asked():
         raise stop.error(0)  # of the members' steps, each has its own count
-    for process, words in zip(processes, said, strict=True):
-        if process.returncode not in (0, 75):
-            raise _failure(process.returncode, words)
+    ended = [(process.returncode, words) for process, words in zip(processes, said, strict=True)]
+    for code, words in sorted(ended, key=lambda one: one[0] < 0):  # those that were stopped because of another last
+        if code not in (0, 75):
+            raise _failure(code, words)
 
 
 def _failure(code: int, words: str) -> Exception:
@@ -168,18 +186,17 @@ def _failure(code: int, words: str) -> Exception:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """The process of some members: `python -m pinnkit.committee FOLDER NUMBER …`."""
+    """The process of some members: `python -m pinnkit.members FOLDER NUMBER …`."""
     folder, *numbers = arguments
-    settings = Settings.from_mapping(json.loads((Path(folder) / SETTINGS).read_text())["settings"])
-    problem = catalogue.build(settings.problem)
+    settings = Settings.from_mapping(_told(Path(folder) / SETTINGS)["settings"])
+    problem = catalogue.equation(settings.problem)
     for number in map(int, numbers):
         train_member(problem, settings, number, Path(folder) / f"{number:03d}")
 
 
 if __name__ == "__main__":
-    from pinnkit.refusal import report
-
     try:
         main(sys.argv[1:])
     except PinnkitError as error:
-        sys.exit(report(error))
+        print("error:", *str(error).split(), file=sys.stderr)
+        sys.exit(error.exit_code)

@@ -1,4 +1,5 @@
-"""Figures of a result on its real domain: solution, error, residual, loss and collocation points; of a transfer, more.
+"""Figures of a result on its real domain: solution, error, residual, loss and collocation points; of a transfer
+or a committee, more.
 
 How they are drawn is the matter of `drawing`.
 """
@@ -16,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
-from pinnkit import transfer_figures
+from pinnkit import committee_figures, transfer_figures
 from pinnkit.drawing import (
     COLOURS,
     GREY,
@@ -56,7 +57,7 @@ ROBUST = 99.5  # percentile of a residual's magnitude that its scale shows: it m
 
 
 def figures(result: Answer) -> dict[str, Figure]:
-    """The figures by name: solution, error, residual, loss and points, and those of a transfer.
+    """The figures by name: solution, error, residual, loss and points, and those of a transfer or a committee.
 
     There is no error without a reference, and no residual without a condition in the interior.
     """
@@ -67,7 +68,8 @@ def figures(result: Answer) -> dict[str, Figure]:
         "residual": _residual_rows(result, shots),
     }
     drawn = {name: draw(domain, shown) for name, shown in rows.items() if shown}
-    return drawn | {"loss": _loss(result), "points": _points(result)} | transfer_figures.figures(result)
+    drawn |= {"loss": _loss(result), "points": _points(result)}
+    return drawn | transfer_figures.figures(result) | committee_figures.figures(result)
 
 
 def save_plots(result: Answer, folder: Path) -> None:

@@ -13,8 +13,10 @@ from html import escape
 from html.entities import html5
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, cast
 
+from pinnkit import committee_words
+from pinnkit.committee_words import Judgement
 from pinnkit.export import Answer
 from pinnkit.plotting import save_plots
 from pinnkit.settings import ProblemChoice, Settings, Solve, Transfer
@@ -34,6 +36,13 @@ CAPTIONS = {
     "arms": "All ways to the solution over time, on the same points, with the same budget of seconds.",
     "before_after": "Distance from the reference on one logarithmic scale; if there is time, at its end. "
     "Crosses are sensors.",
+    "truth": "Predicted against true values, with bands of 95 %.",
+    "levels": "What the dear source adds to ρ times the cheap one.",
+    "band": "The mean, its members and their band along a section, and below all as distances from the mean.",
+    "spread": "How far the members are apart, and how far their mean is from the reference, on one logarithmic scale. "
+    "Crosses are sensors, circles points at which to measure next, the dashed line is the section of the other figure.",
+    "calibration": "How much of the truth bands of any level cover, and which errors go with which spreads: "
+    "what lies below the line is inside the band.",
     "features": "The first features as the source gives them, over the new domain, each on its own scale about zero.",
 }
 
@@ -63,21 +72,40 @@ th { color: #666; font-weight: normal }
 """
 
 
-def write_report(result: Answer, folder: Path) -> Path:
+class Reported(Protocol):
+    """What of a result is told."""
+
+    @property
+    def problem(self) -> Any: ...  # its name and its description
+
+    @property
+    def metrics(self) -> Mapping[str, Any]: ...
+
+    @property
+    def settings(self) -> Settings: ...
+
+    @property
+    def transferred(self) -> Transferred | None: ...
+
+    @property
+    def judgement(self) -> Judgement | None: ...
+
+
+def write_report(result: Answer | Reported, folder: Path) -> Path:
     """Write report.html into the folder, with the figures in its plots/, drawn if they are not there."""
     plots = folder / "plots"
     if not (plots / "solution.png").exists():
-        save_plots(result, folder)
+        save_plots(cast(Answer, result), folder)
     path = folder / "report.html"
     path.write_text(_page(result, plots), encoding="utf-8")
     return path
 
 
-def _page(result: Answer, plots: Path) -> str:
+def _page(result: Reported, plots: Path) -> str:
     title, _, description = result.problem.description.strip().partition("\n")
     title = escape(title.rstrip(".") or result.problem.name)
     settings = _settings(result)
-    results = "".join(_figure(plots, name) for name in ("solution", "error", "residual", "loss"))
+    results = "".join(_figure(plots, name) for name in ("solution", "error", "residual", "loss", "truth", "levels"))
     return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{title}</title><style>{STYLE}</style></head><body>
@@ -90,8 +118,8 @@ def _page(result: Answer, plots: Path) -> str:
 {_figure(plots, "points")}
 <h2>The answer</h2>
 {results}
-{_transfer(result.transferred, plots)}<h2>Figures of merit</h2>
-{_table(result.metrics)}
+{_transfer(result.transferred, plots)}{_committee(result, plots)}<h2>Figures of merit</h2>
+{_table({key: value for key, value in result.metrics.items() if key != "members"})}
 <h2>How to repeat it</h2>
 <pre>{escape(command(settings))}</pre>
 {_source_in_python(result)}<h2>Settings</h2>
@@ -142,13 +170,36 @@ def _transfer(transferred: Transferred | None, plots: Path) -> str:
 """
 
 
-def _settings(result: Answer) -> Settings:
+def _committee(result: Any, plots: Path) -> str:
+    """The section on a committee: a table of its members, what they say, and figures."""
+    judgement = result.judgement
+    if judgement is None:
+        return ""
+    lines = committee_words.table(result.metrics)
+    titles = ("seed", "loss", "from the mean", "relative L² error", *lines[0].unknowns, "seconds")
+    head = "".join(f"<th>{escape(title)}</th>" for title in titles)
+    rows = []
+    for line in lines:
+        shown = (line.loss, line.from_mean, line.error, *line.unknowns.values(), line.seconds)
+        cells = "".join(f"<td>{_shown(value, 4)}</td>" for value in shown)
+        rows.append(f"<tr><th>{line.seed}</th>{cells}</tr>")
+    phrases = committee_words.findings(judgement, result.metrics)
+    said = "".join(f"<p>{escape(phrase[0].upper() + phrase[1:])}.</p>" for phrase in phrases)
+    figures = "".join(_figure(plots, name) for name in ("band", "spread", "calibration"))
+    return f"""<h2>The committee</h2>
+<table><tr>{head}</tr>{"".join(rows)}</table>
+{said}
+{figures}
+"""
+
+
+def _settings(result: Reported) -> Settings:
     """The settings of the run. Of a transfer they are those from scratch: the solution has the source's network."""
     transferred = result.transferred
     return result.settings if transferred is None else transferred.arms["from_scratch"].training.settings
 
 
-def _source_in_python(result: Answer) -> str:
+def _source_in_python(result: Reported) -> str:
     task, transferred = result.settings.task, result.transferred
     if transferred is None or not isinstance(task, Transfer) or transferred.source.name == task.source:
         return ""

@@ -222,6 +222,8 @@ def load(path: str | Path, features: torch.nn.Module | None = None) -> Solution:
     set. Raises CheckpointUnusable.
     """
     kept = checkpoint.read(Path(path))
+    if "levels" in kept["solution"]:
+        raise BadInput("path", f"{path} holds fused observations, and no network", "choose the run of an equation")
     first = from_plain(kept["solution"], features)
     if "members" not in kept:
         return first

@@ -368,11 +368,30 @@ class Committee(Task):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.level in (0, 1):
-            raise BadInput("task.level", f"it is {self.level:g}", "it must be between 0 and 1")
+        _refuse_all_or_nothing(self.level)
 
 
-TASKS: dict[str, type[Task]] = {cls.name: cls for cls in (Solve, Pretrain, Transfer, Committee)}
+@dataclass(frozen=True)
+class Multifidelity(Task):
+    """Observations of several fidelities fused by Gaussian processes: f_t = ρ f_{t−1} + δ_t, or f_t = g(x, f_{t−1})."""
+
+    name: ClassVar[str] = "multifidelity"
+    model: Literal["linear", "nonlinear"] = "linear"
+    kernel: Literal["squared_exponential", "matern_3_2", "matern_5_2"] = "squared_exponential"
+    starts: Annotated[int, Between(1, 10_000)] = 10
+    level: Annotated[float, Between(0, 1)] = 0.95
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _refuse_all_or_nothing(self.level)
+
+
+def _refuse_all_or_nothing(level: float) -> None:
+    if level in (0, 1):
+        raise BadInput("task.level", f"it is {level:g}", "it must be between 0 and 1")
+
+
+TASKS: dict[str, type[Task]] = {cls.name: cls for cls in (Solve, Pretrain, Transfer, Committee, Multifidelity)}
 
 
 @dataclass(frozen=True)

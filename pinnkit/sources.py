@@ -57,7 +57,7 @@ def untrained(name: str, like: Settings) -> Solution:
     recipe = _recipe(name, like)
     if recipe is None:
         return _read(name).solution
-    problem = catalogue.build(recipe.problem)
+    problem = catalogue.equation(recipe.problem)
     settings = replace(recipe, network=pretrained_network(recipe))
     bounds = bounds_of(problem, box([problem, *variations(recipe)]))
     return Solution(trial_for(problem, settings, bounds=bounds), settings, {}, [])
@@ -101,7 +101,8 @@ def variations(settings: Settings) -> list[Problem]:
     task, choice = settings.task, settings.problem
     assert isinstance(task, Pretrain)
     return [
-        catalogue.build(replace(choice, parameters={**choice.parameters, **variation})) for variation in task.variations
+        catalogue.equation(replace(choice, parameters={**choice.parameters, **variation}))
+        for variation in task.variations
     ]
 
 
@@ -113,7 +114,7 @@ def _pretrained(name: str, settings: Settings) -> Source:
         return Source(name, from_plain(checkpoint.read(path)["solution"]))
     start = time.perf_counter()
     log.info("pretraining %s: %d members, %d features", name, task.heads * (1 + len(task.variations)), task.features)
-    training = family_training(catalogue.build(settings.problem), settings)
+    training = family_training(catalogue.equation(settings.problem), settings)
     training.run(lambda: None, lambda: None, lambda: False, False)
     solution = Solution(training.assembly.trial, training.settings, {}, training.history)
     try:

@@ -1,4 +1,4 @@
-"""What can be asked of pinnkit, each a few lines over other rooms: `solve`, `pretrain`, `transfer`, `committee`."""
+"""What can be asked of pinnkit, each a few lines over other rooms: solve, pretrain, transfer, committee, fuse, load."""
 
 import math
 import time
@@ -10,23 +10,32 @@ from typing import Any
 
 from torch import nn
 
-from pinnkit import catalogue
+from pinnkit import catalogue, checkpoint, committee_words, fusion
 from pinnkit.arms import check_transfer, compare
 from pinnkit.committee import check_committee, described, run_committee
+from pinnkit.errors import BadInput
 from pinnkit.evaluation import Reference
+from pinnkit.fidelities import Fidelities
+from pinnkit.fusion import Fused, task_of, write_fused
+from pinnkit.fusion import fuse as fused
 from pinnkit.merit import judged
 from pinnkit.problem import Problem
 from pinnkit.result import Result, Solution
+from pinnkit.result import load as load_solution
 from pinnkit.run_folder import to_resume, write_run
-from pinnkit.settings import Committee, Pretrain, Settings, Transfer
+from pinnkit.settings import Committee, Multifidelity, Pretrain, Settings, Transfer
 from pinnkit.solving import check_run, reference_of, running, step_through, trained
 from pinnkit.sources import Source, family_training, source, untrained, variations
 from pinnkit.transfer_words import text_lines
 
 
-def prepare(settings: Settings) -> Problem:
+def prepare(settings: Settings) -> Problem | Fidelities:
     """The problem that the settings ask for, checked. Raises BadInput."""
     problem = catalogue.build(settings.problem)
+    if isinstance(problem, Fidelities):
+        task_of(settings)
+        return problem
+    _refuse_fusion(settings)
     check_run(problem, settings)
     if isinstance(settings.task, Transfer):
         check_transfer(problem, settings.task, untrained(settings.task.source, settings))
@@ -37,9 +46,54 @@ def prepare(settings: Settings) -> Problem:
     return problem
 
 
-def run(settings: Settings, folder: Path) -> Result:
+def _refuse_fusion(settings: Settings) -> None:
+    if isinstance(settings.task, Multifidelity):
+        what = f"{settings.problem.name} is one equation, not observations of several fidelities"
+        raise BadInput("task", what, "write task=solve, or problem=forrester")
+
+
+def run(settings: Settings, folder: Path) -> Result | Fused:
     """Do what the settings say, into a run folder."""
-    return _run(prepare(settings), settings, folder, visible=True)
+    problem = prepare(settings)
+    return (
+        _fuse(problem, settings, folder)
+        if isinstance(problem, Fidelities)
+        else _run(problem, settings, folder, visible=True)
+    )
+
+
+def fuse(problem: Fidelities | str, /, *, folder: str | Path | None = None, **settings: Any) -> Fused:
+    """Fuse observations of several fidelities: a problem of ours by name, your own file, or `Fidelities`.
+
+        fuse("forrester", task={"model": "nonlinear"}).band([[0.3]])
+
+    Raises BadInput, OutputFailed.
+    """
+    task = settings.pop("task", {})
+    named = {"name": Multifidelity.name, **({} if isinstance(task, str) else task)}
+    chosen = _settings(problem, {**settings, "task": named})
+    built = problem if isinstance(problem, Fidelities) else catalogue.build(chosen.problem)
+    if not isinstance(built, Fidelities):
+        raise BadInput("problem", f"{built.name} is an equation", "write solve(…)")
+    return _fuse(built, chosen, None if folder is None else Path(folder))
+
+
+def load(path: str | Path, features: nn.Module | None = None) -> Solution | Fused:
+    """What a run folder, or a checkpoint, holds: a solution, a committee, or fused fidelities; nothing else is needed.
+
+    A solution whose features were the user's own module needs an instance of that module, whose parameters are then
+    set. Raises CheckpointUnusable.
+    """
+    kept = checkpoint.read(Path(path))["solution"]
+    return fusion.from_plain(kept) if "levels" in kept else load_solution(path, features)
+
+
+def _fuse(problem: Fidelities, settings: Settings, folder: Path | None) -> Fused:
+    with running(folder):
+        result = fused(problem, settings)
+        if folder is not None:
+            write_fused(result, folder)
+    return result
 
 
 def solve(
@@ -60,7 +114,8 @@ def solve(
     leaves its files there. Raises BadInput, Diverged, OutputFailed.
     """
     chosen = _settings(problem, settings)
-    built = problem if isinstance(problem, Problem) else catalogue.build(chosen.problem)
+    built = problem if isinstance(problem, Problem) else catalogue.equation(chosen.problem)
+    _refuse_fusion(chosen)
     check_run(built, chosen)
     path, from_file = None if folder is None else Path(folder), not isinstance(problem, Problem)
     return _run(built, chosen, path, visible=False, features=features, from_file=from_file)
@@ -90,7 +145,7 @@ def transfer(
     told = {} if given else {"source": str(source)}
     wanted = {"name": "transfer", "strategy": strategy, **told, **(task or {})}
     chosen = _settings(problem, {**settings, "task": wanted})
-    built = problem if isinstance(problem, Problem) else catalogue.build(chosen.problem)
+    built = problem if isinstance(problem, Problem) else catalogue.equation(chosen.problem)
     assert isinstance(chosen.task, Transfer)
     check_run(built, chosen)
     check_transfer(built, chosen.task, given.solution if given else untrained(chosen.task.source, chosen))
@@ -98,10 +153,10 @@ def transfer(
     return _transfer(built, chosen, path, visible=False, given=given)
 
 
-def _settings(problem: Problem | str, settings: Mapping[str, Any]) -> Settings:
+def _settings(problem: Problem | Fidelities | str, settings: Mapping[str, Any]) -> Settings:
     groups = {key: {"name": value} if key in ("optimizer", "network", "task") and isinstance(value, str) else value
               for key, value in settings.items()}  # fmt: skip
-    if isinstance(problem, Problem):
+    if not isinstance(problem, str):
         named: dict[str, Any] = {"name": problem.name}
     elif problem.endswith(".py"):
         named = {"name": Path(problem).stem, "file": problem}
@@ -192,7 +247,7 @@ def _solve(
     return result
 
 
-def summary(result: Result) -> str:
+def summary(result: Result | Fused) -> str:
     """A few lines that say what was found, how well, and in what time."""
     m = result.metrics
     lines = [f"{m['problem']}: {m['verdict']}"]
@@ -209,6 +264,20 @@ def summary(result: Result) -> str:
     took = m["seconds"]
     lines.append(f"  seconds            {took['train']:.1f} training + {took['reference']:.1f} reference")
     lines.append(f"  stopped because    {m['stop_reason']}")
-    if result.transferred is not None:
+    if isinstance(result, Fused):
+        lines += _fused_lines(m)
+    elif result.transferred is not None:
         lines += [f"  {line}" for line in text_lines(result.transferred)]
+    elif result.judgement is not None:
+        lines += [f"  {line}" for line in committee_words.text_lines(result.judgement, m)]
     return "\n".join(lines)
+
+
+def _fused_lines(m: Mapping[str, Any]) -> list[str]:
+    lines = []
+    if m["rmse"] is not None:
+        alone = ", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in m["alone"].items())
+        lines.append(f"  rmse               {m['rmse']:.3g}   (alone: {alone})")
+    for value, deviation in zip(m["rho"], m["rho_deviation"], strict=True):
+        lines.append(f"  rho                {value:.6g} ± {deviation:.1g}")
+    return lines

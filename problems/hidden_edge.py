@@ -19,9 +19,7 @@ import torch
 from pinnkit import Problem, Rectangle, dirichlet, laplacian, measured, pde
 
 
-def problem(
-    sensors: int = 20, noise: float = 0.01, noise_seed: int = 0, truth: int = 0, half: bool = False
-) -> Problem:
+def problem(sensors: int = 20, noise: float = 0.01, noise_seed: int = 0, truth: int = 0, half: bool = False) -> Problem:
     modes = np.arange(1, 5)
     amplitudes = np.random.default_rng([truth, 0]).normal(size=len(modes)) / modes
 

@@ -45,6 +45,7 @@ class KnownAnswer:
     metrics: Mapping[str, Any]
     settings: Settings = SETTINGS
     transferred: Any = None
+    judgement: Any = None
 
     def predict(self, points: Array) -> Array:
         return self.solution(points) + 1e-6 * ripple(points)[:, None]

@@ -12,14 +12,16 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "pinnkit"
 
 ROOMS = (
-    "errors", "home", "conversion", "settings", "acquisition", "calibration", "measurements", "progress", "signals",
+    "errors", "home", "conversion", "settings", "acquisition", "calibration", "measurements", "fidelity", "fidelities",
+    "progress", "signals",
     "files", "chebyshev", "geometry", "forms", "linear_algebra", "operators", "networks", "polynomials", "hermite",
     "taylor", "lift", "trial", "optimizers", "problem", "coefficients", "wellposed", "corners", "boundary",
     "vanishing", "residuals", "prior", "posterior", "collocation", "evaluation", "reference", "catalogue",
     "checkpoint", "assembly", "training", "peaks", "growth", "modes",
-    "transfer_words", "export", "drawing", "transfer_figures", "plotting", "report",
+    "transfer_words", "committee_words", "export", "drawing", "transfer_figures", "committee_figures", "fusion_figures",
+    "plotting", "report",
     "result", "merit", "run_folder", "solving", "adaptation", "pretraining", "sources", "sensors",
-    "arms", "members", "committee", "tasks",
+    "arms", "members", "committee", "fusion", "tasks",
     "refusal", "composition", "sweep", "__main__",
 )  # fmt: skip
 

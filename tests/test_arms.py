@@ -291,7 +291,8 @@ def test_weights_of_data_and_physics_reach_the_residuals(harmonic: Solution) -> 
 @pytest.mark.parametrize(
     ("missing", "words"),
     [(("lef",), ["'lef'", "did you mean left"]), (("left", "nosuch"), ["'nosuch'", "choose from laplace, left, rest"]),
-     (("laplace",), ["'laplace' is an equation"])],
+     (("laplace",), ["'laplace' is an equation"]),
+     (("rest", "left", "rest"), ["'rest' is named 2 times", "name it once"])],
 )  # fmt: skip
 def test_what_cannot_be_missing_is_refused(missing, words, harmonic: Solution) -> None:
     with pytest.raises(BadInput) as refused:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 GOOD, ADAM = "problem=heat_rectangle", "optimizer=adam"
-TRANSFER, PRETRAIN = "task=transfer", "task=pretrain"
+TRANSFER, PRETRAIN, COMMITTEE = "task=transfer", "task=pretrain", "task=committee"
 
 def assert_refused(done, *words: str, code: int = 2) -> None:
     """One line `error: key: what; remedy` with these words, and nothing left behind."""
@@ -20,11 +20,11 @@ def assert_refused(done, *words: str, code: int = 2) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["problem=nosuch"], ["problem: ", "unknown problem 'nosuch'", "choose from gaussian_peak, heat_lshape"]),
+        (["problem=nosuch"], ["problem: ", "unknown problem 'nosuch'", "choose from ", "gaussian_peak, heat_lshape"]),
         (["problem=heat_lshap"], ["did you mean heat_lshape"]),
         (["problem="], ["problem: ", "choose from"]),
         (["problem=3"], ["problem: ", "choose from"]),
-        ([], ["problem: it is required; choose from gaussian_peak, heat_lshape"]),
+        ([], ["problem: it is required; choose from ", "gaussian_peak, heat_lshape"]),
         (["seed=1"], ["problem: it is required"]),
         ([GOOD, "training.max_step=3"], ["training.max_step: ", "did you mean training.max_steps"]),
         ([GOOD, "trainig.max_steps=3"], ["did you mean training"]),
@@ -90,7 +90,7 @@ def assert_refused(done, *words: str, code: int = 2) -> None:
         ([GOOD, TRANSFER, "task.heads=3"], ["task.heads: it belongs to pretrain only; write task=pretrain too"]),
         ([GOOD, PRETRAIN, "task.sensors=3"], ["task.sensors: it belongs to transfer only"]),
         ([GOOD, PRETRAIN, "task.strategy.rank=3"], ["task.strategy: it belongs to transfer only"]),
-        ([GOOD, "task="], ["task: a name is wanted; choose from pretrain, solve, transfer"]),
+        ([GOOD, "task="], ["task: a name is wanted; choose from committee, ", "pretrain, solve, transfer"]),
         ([GOOD, TRANSFER, "task.sensor=3"], ["task.sensor: ", "did you mean task.sensors"]),
         ([GOOD, TRANSFER, "task.sensors=-1"], ["task.sensors: it must be >= 0"]),
         ([GOOD, TRANSFER, "task.sensors=1.5"], ["task.sensors: a whole number is wanted"]),
@@ -119,8 +119,27 @@ def assert_refused(done, *words: str, code: int = 2) -> None:
         (["problem=membrane_lshape", TRANSFER], ["task: eigenvalue problems are not transferred to"]),
         ([GOOD, TRANSFER, "task.source=nosuch"], ["task.source: 'nosuch' is no file", "choose from heat, heat_family"]),
         ([GOOD, TRANSFER, "task.source=haet"], ["task.source: ", "did you mean heat"]),
-        ([GOOD, TRANSFER, "task.data=missing.csv"], ["data: missing.csv: it cannot be read"]),
+        ([GOOD, TRANSFER, "task.data=missing.csv"], ["task.data: missing.csv: it cannot be read"]),
         ([GOOD, TRANSFER, "task/strategy=frozen", "task.strategy.layers=9"], ["task.strategy.layers: 9 of "]),
+        ([GOOD, TRANSFER, "task.source=./nosuch.pt"], ["task.source: './nosuch.pt' is no file", "choose from heat"]),
+        ([GOOD, TRANSFER, "task.missing=[hot,hot]"], ["task.missing: 'hot' is named 2 times; name it once"]),
+        ([GOOD, COMMITTEE, "task.members=1"], ["task.members: it must be >= 2"]),
+        ([GOOD, COMMITTEE, "task.members=2.5"], ["task.members: a whole number is wanted"]),
+        ([GOOD, COMMITTEE, "task.workers=0"], ["task.workers: it must be >= 1"]),
+        ([GOOD, COMMITTEE, "task.level=1.5"], ["task.level: ", "<= 1, got 1.5"]),
+        ([GOOD, COMMITTEE, "task.level=1"], ["task.level: it is 1; it must be between 0 and 1"]),
+        ([GOOD, COMMITTEE, "task.level=nan"], ["task.level: ", "<= 1, got nan"]),
+        ([GOOD, COMMITTEE, "task.held_out=0"], ["task.held_out: it must be >= 1"]),
+        ([GOOD, COMMITTEE, "task.acquire=-1"], ["task.acquire: it must be >= 0"]),
+        ([GOOD, COMMITTEE, "task.bootstrap=maybe"], ["task.bootstrap: ", "'maybe'"]),
+        ([GOOD, COMMITTEE, "task.calibration=nosuch"], ["task.calibration: ", "from auto, reference, data, none"]),
+        ([GOOD, COMMITTEE, "task.calibration=data"], ["task.calibration: the problem has no measured data; "]),
+        ([GOOD, COMMITTEE, "task.member=3"], ["task.member: ", "did you mean task.members"]),
+        ([GOOD, COMMITTEE, "task.heads=3"], ["task.heads: it belongs to pretrain only"]),
+        ([GOOD, "task.members=3"], ["task.members: it belongs to committee only; write task=committee too"]),
+        (["problem=membrane_lshape", COMMITTEE], ["task: modes of different members", "write task=solve"]),
+        (["problem=hidden_edge", COMMITTEE, "task.calibration=data", "task.bootstrap=false"],
+         ["task.calibration: without task.bootstrap", "write task.bootstrap=true"]),
         (["problem=poisson_nd", TRANSFER], ["task.source: its features are functions of x, y", "choose another"]),
     ],
 )
@@ -341,8 +360,9 @@ def test_faulty_measurements_are_refused(pinn, tmp_path, text, words):
     ("text", "words"),
     [
         ("x,y,u\n0.5,0.5\n", ["data.csv:2", "u is None"]),
-        ("x,y,u,sigma\n0.5,0.5,1,nan\n", ["data.csv:2", "sigma is 'nan'"]),
-        ("x,y\n0.5,0.5\n", ["columns 'u'"]),
+        ("x,y,u,sigma\n0.5,0.5,1,nan\n", ["task.data: data.csv:2", "sigma is 'nan'"]),
+        ("x,y,u,sigma\n0.5,0.5,1,1\n0.5,0.6,1,0\n", ["task.data: ", "measurement 2", "sigma that is not > 0"]),
+        ("x,y\n0.5,0.5\n", ["task.data: ", "columns 'u'"]),
         ("x,y,u\n0.5,0.5,1\n5,5,1\n", ["task.data: ", "measurement 2", "outside"]),
     ],
 )

@@ -8,7 +8,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from answers import ANSWERS, Array, KnownAnswer, l_shape, l_shape_in_time, plate
+from answers import ANSWERS, Array, KnownAnswer, l_shape, l_shape_in_time, plate, rectangle
+from committees import committee, size_of
 
 from pinnkit.errors import BadInput
 from pinnkit.export import CELLS, SNAPSHOTS, Mesh, mesh_of, snapshots, within, write_npz, write_vtu
@@ -131,3 +132,29 @@ def test_without_a_reference(tmp_path: Path) -> None:
         assert np.isnan(file["reference"]).all() and np.isnan(file["error"]).all()
         assert file["reference"].shape == file["values"].shape
     assert set(read_vtu(tmp_path / "solution.vtu")[1]) == {"Points", "connectivity", "offsets", "types", "u"}
+
+
+@pytest.mark.parametrize("make", [rectangle, l_shape_in_time])
+def test_of_a_committee_spread_and_half_width_are_kept(make: Any, tmp_path: Path) -> None:
+    result = committee(make())
+    write_npz(result, tmp_path / "solution.npz")
+    write_vtu(result, tmp_path / "solution.vtu")
+    with np.load(tmp_path / "solution.npz") as file:
+        arrays: dict[str, Any] = dict(file)
+    points, fields = arrays["points"], result.problem.fields
+    assert np.allclose(arrays["values"], result.predict(points), rtol=1e-15)
+    assert arrays["spread"] == pytest.approx(np.tile(size_of(points), len(fields)), rel=1e-9)
+    assert np.array_equal(arrays["half_width"], result.solution.half_width(arrays["spread"], 0.9))
+    _, named = read_vtu(tmp_path / "solution.vtu")
+    shots = snapshots(result)
+    for j, shot in enumerate(shots):
+        suffix, n = "" if shot.time is None else f"(t={shot.time:g})", len(shot.points)
+        for k, field in enumerate(fields):
+            for name in ("spread", "half_width"):
+                assert np.array_equal(named[f"{field}_{name}{suffix}"], arrays[name][j * n : (j + 1) * n, k])
+
+
+def test_other_answers_have_no_spread(tmp_path: Path) -> None:
+    write_npz(l_shape(), tmp_path / "solution.npz")
+    with np.load(tmp_path / "solution.npz") as file:
+        assert set(file) == {"points", "fields", "values", "reference", "error"}

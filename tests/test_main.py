@@ -370,6 +370,28 @@ def test_a_sweep_over_tasks_and_strategies(pinn, stand_in, tmp_path):
     assert [row["status"] for row in summary(tmp_path / "other")] == ["done"] * 3
 
 
+def test_a_whole_committee(pinn, tmp_path, no_figures):
+    few = ("task=committee", "task.members=3", "task.workers=1", "problem.half=true")
+    done = pinn("problem=hidden_edge", *few, *COMMAND, "hydra.run.dir=run")
+    assert done.code == 0 and done.out.startswith("hidden_edge: ") and "relative L2 error" in done.out
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert (metrics["task"], metrics["calibration"], len(metrics["members"])) == ("committee", "reference", 3)
+    assert status(tmp_path / "run") == {"status": "done", "error": None}
+    committee = load(tmp_path / "run")
+    assert committee.metrics == metrics and len(committee.members) == 3
+    again = pinn("problem=hidden_edge", *few, *COMMAND, "hydra.run.dir=run", "resume=auto", "seed=1")
+    assert again.code == 5
+    assert "another run: seed was 0" in last_line(again) and last_line(again).count("; ") == 1
+
+
+def test_a_committee_goes_to_a_folder_by_problem_task_and_time(pinn, stand_in, tmp_path):
+    assert pinn("problem=hidden_edge", "task=committee", "task.members=5", "task.level=0.9").code == 0
+    (folder,) = (tmp_path / "outputs" / "hidden_edge" / "committee").iterdir()
+    assert status(folder)["status"] == "done"
+    (settings,) = stand_in.seen
+    assert (settings.task.members, settings.task.level, settings.task.workers) == (5, 0.9, None)
+
+
 def test_a_source_that_is_damaged(pinn, tmp_path, no_figures):
     (tmp_path / "mine.pt").write_bytes(b"pinnkit checkpoint 1 00\n")
     done = pinn("problem=poisson_square", "task=transfer", "task.source=mine.pt", *COMMAND, "hydra.run.dir=run")

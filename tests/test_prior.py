@@ -8,7 +8,7 @@ import torch
 from helpers import generator, laplace, randn, residuals_of, two_fields
 
 from pinnkit.networks import MLP
-from pinnkit.prior import STRENGTHS, head_prior, nearness
+from pinnkit.prior import OPEN, STRENGTHS, head_prior, lean_on_data, nearness
 from pinnkit.problem import Problem, measured
 from pinnkit.residuals import Anchor, Residuals
 
@@ -40,6 +40,87 @@ def test_tensors_that_are_zero_are_held_all_the_same() -> None:
         residuals.trial.features.biases[1].zero_()
     strength = nearness(residuals, 1.0)
     assert torch.isfinite(strength).all() and strength[residuals.places(["features.biases.1"])].min() > 1e6
+
+
+# --- how data weigh, and what is drawn --------------------------------------------------------------------------------
+
+
+def weighed(noise: float | None, sensors: int = 30, weight: float = 3.0) -> Residuals:
+    """Data of that noise, relative to how much they vary, beside the equation and all conditions but one."""
+    residuals = with_data(0.1, sensors=sensors, physics=True)
+    data = replace(residuals.problem.conditions["data"], noise=noise, weight=weight)
+    conditions = {**residuals.problem.conditions, "data": data}
+    return residuals_of(replace(residuals.problem, conditions=conditions), features())
+
+
+@pytest.mark.parametrize(("noise", "factor"), [(None, 1), (0.0, 1), (1e-4, 1), (OPEN, 1), (0.01, 0.01), (0.1, 1e-4)])
+def test_data_weigh_by_their_noise_and_conditions_do_not(noise: float | None, factor: float) -> None:
+    residuals = weighed(noise)
+    lean_on_data(residuals)
+    assert residuals.weights == pytest.approx({"laplace": 1, "rest": 1, "data": 3 * factor})
+
+
+def test_without_a_sample_the_head_is_drawn_to_where_it_is() -> None:
+    residuals = weighed(0.01)
+    lean_on_data(residuals)
+    assert torch.equal(residuals.anchor.centre, residuals.theta)
+    assert torch.equal(residuals.anchor.strength, head_prior(weighted := _like(residuals))[0])
+    assert weighted.weights == residuals.weights
+
+
+def _like(residuals: Residuals) -> Residuals:
+    again = weighed(0.01)
+    again.weights = dict(residuals.weights)
+    return again
+
+
+def test_what_is_drawn_depends_on_the_generator_alone() -> None:
+    def centre(seed: int) -> torch.Tensor:
+        residuals = weighed(0.01)
+        lean_on_data(residuals, generator(seed))
+        return residuals.anchor.centre
+
+    assert torch.equal(centre(1), centre(1)) and not torch.equal(centre(1), centre(2))
+
+
+@pytest.mark.parametrize("noise", [0.05, None])
+def test_samples_of_the_head_have_mean_and_covariance_of_its_posterior(noise: float | None) -> None:
+    """Data alone, perturbed by the noise of their rows, beside a prior that is drawn: s² (BᵀB + Λ²)⁻¹ and its mean.
+
+    Where the noise is not known, s is the error of prediction.
+    """
+    n, few = 12, 6
+    points = np.random.default_rng(0).uniform(0, 1, (n, 2))
+    values = TRUTH(*torch.from_numpy(points.T)).numpy()
+    sigma = None if noise is None else noise * values.std()
+    problem = replace(laplace(), conditions={"data": measured(points, values, sigma)})
+    residuals = residuals_of(problem, MLP(2, (few,), "sin", 2.0, generator()))
+    with torch.no_grad():
+        residuals.trial.weight.copy_(0.3 * torch.randn(1, few, generator=generator(8), dtype=torch.float64))
+    lean_on_data(residuals)
+    weight, theta, linear = residuals.weights["data"], residuals.theta, residuals.linear
+    residuals.anchor = None
+    strength, missed = head_prior(residuals)
+    r, matrix = residuals.linear_jacobian(theta)
+    prior = strength[linear]
+    precision = matrix.mT @ matrix + torch.diag(prior**2)
+    mean = theta[linear] - torch.linalg.solve(precision, matrix.mT @ r)
+    rows = missed if noise is None else float(residuals.factor(residuals.blocks[0])) * noise * values.std()
+    covariance = rows**2 * torch.linalg.inv(precision)
+
+    draws, found, source = 600, [], generator(3)
+    for _ in range(draws):
+        residuals.weights["data"], residuals.anchor = problem.conditions["data"].weight, None
+        lean_on_data(residuals, source)
+        assert residuals.weights["data"] == weight
+        perturbed = r + rows * torch.randn(len(r), generator=source, dtype=torch.float64)
+        pull = prior**2 * (theta - residuals.anchor.centre)[linear]
+        found.append(theta[linear] - torch.linalg.solve(precision, matrix.mT @ perturbed + pull))
+    off = (torch.stack(found) - mean).mT
+    whitened = torch.linalg.solve_triangular(torch.linalg.cholesky(covariance), off, upper=False)
+    assert whitened.mean(1).abs().max() < 4 / draws**0.5
+    off = torch.cov(whitened) - torch.eye(len(linear), dtype=torch.float64)
+    assert off.abs().max() < 4 * (2 / draws) ** 0.5
 
 
 # --- the head ---------------------------------------------------------------------------------------------------------

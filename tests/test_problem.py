@@ -29,7 +29,8 @@ from pinnkit.problem import (
 )  # fmt: skip
 from pinnkit.residuals import Collocation
 
-WITH_EXACT = [name for name in catalogue.names() if catalogue.load(name).build().exact is not None]
+BUILT = {name: catalogue.load(name).build() for name in catalogue.names()}
+WITH_EXACT = [name for name, p in BUILT.items() if isinstance(p, Problem) and p.exact is not None]
 
 
 def environment(problem: Problem, points: Collocation, fields) -> dict:

@@ -4,6 +4,7 @@ from math import pi
 
 import numpy as np
 import pytest
+import torch
 from runs import SMALL
 from torch import exp, sin
 
@@ -40,11 +41,13 @@ BARS = [
     ("heat_lshape_transient", 5e-3, True),
     ("inverse_heat", 1e-2, True),
 ]
+FUSED = {"forrester", "forrester_three_levels"}  # no equations
+OTHERS = FUSED | {"membrane_lshape", "hidden_edge"}  # eigenvalues; an edge of which the error is what noise leaves open
 gallery = [pytest.param(name, bar, marks=pytest.mark.gallery if slow else ()) for name, bar, slow in BARS]
 
 
 def test_every_problem_has_a_bar():
-    assert {name for name, *_ in BARS} | {"membrane_lshape"} == set(catalogue.names())
+    assert {name for name, *_ in BARS} | OTHERS == set(catalogue.names())
 
 
 @pytest.mark.parametrize(("name", "bar"), gallery)
@@ -83,6 +86,45 @@ def test_parameters_change_the_problem():
     points = hot.problem.domain.sample(200, "uniform", np.random.default_rng(0))
     rise, larger = hot.predict(points) - 20, hotter.predict(points) - 20
     assert larger == pytest.approx(2 * rise, abs=0.1)
+
+
+# --- an edge that cannot be seen --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [0, 1, 7])
+def test_the_truth_of_the_hidden_edge_satisfies_its_conditions(number):
+    problem = catalogue.load("hidden_edge").build(truth=number, noise=0.0)
+    points = torch.rand(50, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    x, y = (column.clone().requires_grad_() for column in points.unbind(1))
+    u = problem.exact(x, y)
+    curvature = [torch.autograd.grad(g.sum(), c, retain_graph=True)[0] for c, g in
+                 ((c, torch.autograd.grad(u.sum(), c, create_graph=True)[0]) for c in (x, y))]  # fmt: skip
+    assert (sum(curvature)).abs().max() < 1e-10 * curvature[0].abs().max()
+    for wall in (x * 0, y), (x * 0 + 1, y), (x, y * 0):
+        assert problem.exact(*wall).detach().numpy() == pytest.approx(100 * wall[0].detach().numpy(), abs=1e-9)
+    sensors = problem.conditions["sensors"]
+    assert sensors.noise is None and problem.open and problem.free == ("top",)
+    expected = problem.exact(*torch.from_numpy(sensors.points.T)).numpy()
+    assert sensors.values["measured"] == pytest.approx(expected, rel=1e-12)
+
+
+def test_parameters_of_the_hidden_edge():
+    build = catalogue.load("hidden_edge").build
+    plain, half = (build(sensors=300, half=half) for half in (False, True))
+    points, left = (problem.conditions["sensors"].points for problem in (plain, half))
+    assert points.shape == (300, 2) and plain.domain.contains(points).all() and points[:, 0].max() > 0.9
+    assert 0.4 < left[:, 0].max() < 0.5 and left[:, 1].max() > 0.9
+    exact = plain.exact(*torch.from_numpy(points.T)).numpy()
+    dense = torch.rand(2, 20000, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    size = float(plain.exact(*dense).std())
+    for noise in (0.01, 0.2):
+        sensors = build(sensors=300, noise=noise).conditions["sensors"]
+        assert (sensors.values["measured"] - exact).std() / size == pytest.approx(noise, rel=0.15)
+        assert sensors.noise * sensors.values["measured"].std() / size == pytest.approx(noise, rel=0.05)
+    again, other = (build(noise_seed=seed).conditions["sensors"] for seed in (0, 1))
+    assert np.array_equal(again.values["measured"], build().conditions["sensors"].values["measured"])
+    assert not np.isin(other.points, again.points).any()
+    assert abs(build(truth=1).exact(*torch.full((2, 1), 0.9)) - build().exact(*torch.full((2, 1), 0.9))) > 0.1
 
 
 # --- one dimension, time, periodic, all boundary types ----------------------------------------------------------------

@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 from answers import SETTINGS, KnownAnswer, interval, l_shape
+from committees import committee
 from PIL import Image
 
 from pinnkit import catalogue
 from pinnkit.plotting import save_plots
 from pinnkit.report import command, typeset, write_report
 from pinnkit.settings import (
+    Committee,
     GaussNewton,
     LeastSquares,
     LoRA,
@@ -145,6 +147,7 @@ TASKS: dict[str, Task] = {
     "lora": Transfer(strategy=LoRA(rank=8), missing=("hot", "insulated"), sensors=5, data_weight=0.5, guard="fallback"),
     "near": Transfer(source="outputs/heat_lshape/solve/2026-07-01_03-12-38_12", strategy=Near(), data="my data.csv"),
     "pretrain": Pretrain(),
+    "committee": Committee(members=5, workers=2, bootstrap=False, calibration="none", level=0.5, held_out=7),
     "family": Pretrain(features=7, variations=({"width": 2.0}, {"width": 0.5, "hot": 90.0})),
     "odd": Transfer(source="1e3", data="null", missing=("it's", "a,b", "back\\\\", "[5]", "°C", "no: 1")),
 }  # fmt: skip
@@ -169,6 +172,26 @@ def test_the_command_of_a_strategy() -> None:
         "task.strategy.rank=8", "task.sensors=5", "task.missing=[hot,insulated]", "task.data_weight=0.5",
         "task.guard=fallback",
     ]  # fmt: skip
+
+
+def test_a_committee_has_a_section_of_its_own(tmp_path: Path) -> None:
+    page = written(committee(l_shape()), tmp_path)
+    met = outline(page).met
+    named = [attributes["alt"] for tag, attributes in met if tag == "img"]
+    assert named[-3:] == ["band", "spread", "calibration"] and len(named) == 8
+    _, _, section = page.partition("<h2>The committee</h2>")
+    section, _, merit = section.partition("<h2>Figures of merit</h2>")
+    head, *rows = re.findall(r"<tr>(.*?)</tr>", section)
+    titles = ["seed", "loss", "from the mean", "relative L² error", "k", "seconds"]
+    assert re.findall(r"<th>(.*?)</th>", head) == titles
+    assert re.findall(r"<t[hd]>(.*?)</t[hd]>", rows[2]) == ["12", "0.01", "0.2", "0.02", "4", "1.5"]
+    assert "<p>500 held-out points of the reference calibrated them.</p>" in section
+    assert "<p>Bands for 90 % cover" in section
+    assert "coverage.nominal" in merit and "from_mean" not in merit
+
+
+def test_what_is_no_committee_has_no_such_section(page: str) -> None:
+    assert "committee" not in page
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from helpers import laplace
 from runs import grid
 
 from pinnkit.errors import BadInput
 from pinnkit.reference.derived import Exact
-from pinnkit.sensors import Sensors, sensors_for
+from pinnkit.sensors import EXACT, Sensors, sensors_for
 from pinnkit.settings import Transfer
 
 LAPLACE = laplace()
@@ -55,19 +56,39 @@ def sensors(level: float) -> Sensors:
 
 
 def test_data_count_as_much_as_their_noise_allows() -> None:
-    """Rows √weight · noise are as small as the accuracy that data must not spoil; exact data are like all else."""
-    for level, accuracy in ((1e-2, 1e-9), (0.3, 1e-6), (1e-5, 1e-6)):
-        assert sensors(level).condition("u", accuracy, None).weight**0.5 * level == pytest.approx(accuracy)
-    assert sensors(0.0).condition("u", 1e-9, None).weight == 1.0
-    assert sensors(1e-12).condition("u", 1e-9, None).weight == 1.0
+    """Rows √weight · noise are as small as the accuracy of a complete problem; exact data are like all else."""
+    for level in (1e-2, 0.3, 1e-5):
+        assert sensors(level).condition("u", None, complete=True).weight**0.5 * level == pytest.approx(EXACT)
+    for level in (0.0, 1e-12):
+        assert sensors(level).condition("u", None, complete=True).weight == 1.0
+
+
+@pytest.mark.parametrize("level", [0.0, 0.01, 0.3])
+def test_where_a_problem_is_open_its_noise_is_told_and_weighs_later(level: float) -> None:
+    condition = sensors(level).condition("u", None, complete=False)
+    assert condition.weight == 1.0
+    assert condition.noise == (pytest.approx(level / 0.5) if level else None)  # values vary by 0.5
+
+
+@pytest.mark.parametrize("complete", [False, True])
+def test_a_weight_that_was_asked_for_is_the_weight(complete: bool) -> None:
+    """No noise changes it, here or later."""
     for level in (0.0, 0.01):
-        assert sensors(level).condition("u", 1e-9, 7.0).weight == 7.0
+        condition = sensors(level).condition("u", 7.0, complete)
+        assert condition.weight == 7.0 and condition.noise is None
+
+
+def test_data_are_on_the_field_that_is_asked_for() -> None:
+    condition = sensors(0.1).condition("v", None, complete=False)
+    values = {name: torch.from_numpy(column) for name, column in condition.values.items()}
+    rows = condition.residual(u=torch.zeros(2), v=torch.tensor([1.5, 4.0]), **values)
+    assert rows.tolist() == pytest.approx([0.5, 1.0])
 
 
 def test_each_row_of_data_is_divided_by_its_own_noise() -> None:
-    condition = sensors(0.01).condition("u", 1e-9, None)
+    condition = sensors(0.01).condition("u", None, complete=True)
     assert condition.values["measured"].tolist() == [1.0, 2.0] and condition.values["spread"].tolist() == [1.0, 2.0]
-    assert sensors(0.0).condition("u", 1e-9, None).values["spread"].tolist() == [1.0, 1.0]
+    assert sensors(0.0).condition("u", None, complete=True).values["spread"].tolist() == [1.0, 1.0]
 
 
 # --- from a file ------------------------------------------------------------------------------------------------------
@@ -103,6 +124,8 @@ def test_data_without_noise_of_their_own_have_that_of_the_task(tmp_path: Path) -
         ("x,y,u", [[0.2, 0.3, 1.0], [0.2, 1.3, 1.0]], ["measurement 2", "[0.2, 1.3]", "outside"]),
         ("x,y,t", [[0.2, 0.3, 1.0]], ["0 columns 'u'"]),
         ("x,u", [[0.2, 0.3]], ["0 columns 'y'"]),
+        ("x,y,u,sigma", [[0.2, 0.3, 1.0, 0.1], [0.2, 0.4, 1.0, 0.0]], ["measurement 2", "[0.2, 0.4]", "sigma", "> 0"]),
+        ("x,y,u,sigma", [[0.2, 0.3, 1.0, -0.1]], ["measurement 1", "[0.2, 0.3]", "sigma", "> 0"]),
     ],
 )
 def test_data_that_do_not_fit_the_problem_are_refused(tmp_path: Path, header: str, rows, words) -> None:
@@ -111,9 +134,9 @@ def test_data_that_do_not_fit_the_problem_are_refused(tmp_path: Path, header: st
         sensors_for(LAPLACE, Transfer(data=file), None, 0)
     for word in (*words, "mine.csv"):
         assert word in str(refused.value)
-    assert len(str(refused.value).splitlines()) == 1
+    assert refused.value.key == "task.data" and len(str(refused.value).splitlines()) == 1
 
 
 def test_data_that_are_not_there_are_refused() -> None:
-    with pytest.raises(BadInput, match=r"nosuch\.csv: it cannot be read"):
+    with pytest.raises(BadInput, match=r"task\.data: nosuch\.csv: it cannot be read"):
         sensors_for(LAPLACE, Transfer(data="nosuch.csv"), None, 0)
