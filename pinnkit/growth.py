@@ -38,8 +38,8 @@ def train(problem: Problem, settings: Settings, run: Run) -> Training:
     best = _grown(problem, chosen, run) if _grows(chosen) else run(chosen, None)
     if _may_go_on(settings, best) and (misfit := best.misfit()) > UNRESOLVED:
         log.info("frozen features leave a misfit of %.1e: training all parameters by Gauss–Newton", misfit)
-        head = "sampled" if settings.network.head == "sampled" else "solved"
-        network = replace(settings.network, head=head)  # without polynomials, unless they are asked for
+        kept = settings.network.head == "sampled"
+        network = replace(settings.network, head="sampled" if kept else "solved")  # polynomials only if asked for
         best = _better(best, run(replace(best.settings, optimizer=GaussNewton(), network=network), best))
     for draw in range(1, STARTS if settings.network.draw is None else 0):
         if not _is_stuck(best):
