@@ -211,7 +211,10 @@ class _Comparison:
         left = [np.atleast_1d(self.problem.conditions[name].on).tolist() for name in task.missing]
         self.problem = replace(self.problem, free=(*self.problem.free, *chain.from_iterable(left)))
         self.open = bool(self.problem.free)
-        self.data = {DATA: self.sensors.condition(field, task.data_weight, not self.open)} if self.sensors else {}
+        self.data, self.nothing_else = (
+            {DATA: self.sensors.condition(field, task.data_weight, complete)} if self.sensors else {}
+            for complete in (not self.open, False)
+        )
         self.done = Transferred(self.source, self.sensors, self.bounds, self.open)
 
     def run(self) -> Transferred:
@@ -223,7 +226,7 @@ class _Comparison:
         self._finish(main, transferred)
         if self.data:
             self._finish("physics_only", self._start("physics_only", self.physics))
-            self._finish("data_only", self._start("data_only", self.data))
+            self._finish("data_only", self._start("data_only", self.nothing_else))
         self._finish("one_shot", self._start("one_shot", both))
         self._source_unchanged(scratch)
         return self.done

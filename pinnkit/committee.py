@@ -27,6 +27,7 @@ from pinnkit.settings import Settings
 from pinnkit.training import Training
 
 CANDIDATES = 2000  # for the next measurement
+AGREED = 1e-11  # relative spread that is round-off
 FEWEST_OUT_OF_BAG = 2  # members without a sensor, from which on it is held out
 Array = NDArray[np.float64]
 
@@ -238,6 +239,8 @@ def next_points(committee: Committee, problem: Problem, settings: Settings) -> A
     assert isinstance(task, Task)
     candidates = problem.domain.sample(CANDIDATES, "sobol", np.random.default_rng([settings.seed, 5]))
     values = committee.values(candidates)[:, :, 0]
+    if values.std(0).max() <= AGREED * np.abs(values).max():
+        return candidates[:0]
     deviations = [_deviation(problem.conditions[name]) for name in problem.measured]
     return candidates[most_informative(values, task.acquire, max(deviations, default=0.0))]
 

@@ -13,7 +13,7 @@ from pinnkit.settings import Transfer
 
 Array = NDArray[np.float64]
 DATA = "data"  # name of the condition that the measured data are
-EXACT = 1e-9  # relative accuracy of a complete problem that noisy data must not spoil
+EXACT = 1e-12  # relative accuracy of a complete problem that noisy data must not spoil
 SIZED = 2000  # points on which the size of a solution is taken
 
 
