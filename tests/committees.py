@@ -44,10 +44,10 @@ def noise_of(points: Array) -> Array:
 def committee(answer: KnownAnswer, kind: str = "reference", level: float = 0.9) -> KnownAnswer:
     """The answer as that of a committee of three, calibrated by truths of that kind."""
     domain, fields = answer.problem.domain, len(answer.problem.fields)
-    used = domain.sample(500)[: 500 if kind == "reference" else 0]
+    seen = domain.sample(500, rng=np.random.default_rng(6))
+    used = seen[: 500 if kind == "reference" else 0]
     own = KnownCommittee(answer.solution, noise_of, lambda p: size_of(p) * np.ones(fields))
     if kind != "none":
-        seen = domain.sample(500)
         calibration = calibrate(np.abs(noise_of(seen))[:, 0], size_of(seen)[:, 0], level)
         own = replace(own, calibrations=(calibration,) * fields)
     points = domain.sample(POINTS, "uniform", np.random.default_rng(5))
