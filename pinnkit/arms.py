@@ -35,14 +35,14 @@ from pinnkit.adaptation import adapted, bounds_for, is_merged, layers_of, merged
 from pinnkit.assembly import INTERIOR_PER_COLUMN, LEAST_INTERIOR, Assembly, assemble, in_time, network
 from pinnkit.conversion import choose_from
 from pinnkit.corners import MOST_COLUMNS
-from pinnkit.errors import BadInput, CheckpointUnusable
+from pinnkit.errors import BadInput
 from pinnkit.evaluation import Reference, relative_l2
 from pinnkit.networks import FeatureMap
 from pinnkit.prior import nearness
 from pinnkit.problem import INTERIOR, Condition, Problem
 from pinnkit.residuals import Anchor, Residuals
 from pinnkit.result import Solution, predict
-from pinnkit.run_folder import keep, write_json
+from pinnkit.run_folder import SAME, keep, refuse_another, write_json
 from pinnkit.sensors import DATA, Sensors, sensors_for
 from pinnkit.settings import Auto, GaussNewton, LeastSquares, Settings, Transfer
 from pinnkit.solving import monitored, step_through
@@ -53,7 +53,6 @@ Array = NDArray[np.float64]
 NAMES = ("from_scratch", "source_unchanged", "data_only", "physics_only", "data_physics", "one_shot")
 BUDGET = 10.0  # seconds of each arm, if nobody says
 PROBE = 0.1  # part of the budget after which the guard looks
-SAME = ("problem", "network", "sampling", "optimizer", "task", "seed", "dtype")  # settings of a run that goes on
 HARM = 2.0  # times the residual or the error from scratch, from which on a transfer is negative
 IN_TIME = 6  # polynomials in time for features of steady problems
 log = logging.getLogger(__name__)
@@ -211,10 +210,10 @@ class _Comparison:
         left = [np.atleast_1d(self.problem.conditions[name].on).tolist() for name in task.missing]
         self.problem = replace(self.problem, free=(*self.problem.free, *chain.from_iterable(left)))
         self.open = bool(self.problem.free)
-        self.data, self.nothing_else = (
-            {DATA: self.sensors.condition(field, task.data_weight, complete)} if self.sensors else {}
-            for complete in (not self.open, False)
-        )
+        self.data, self.data_alone = {}, {}
+        if self.sensors:
+            self.data = {DATA: self.sensors.condition(field, task.data_weight, complete=not self.open)}
+            self.data_alone = {DATA: self.sensors.condition(field, task.data_weight, complete=False)}
         self.done = Transferred(self.source, self.sensors, self.bounds, self.open)
 
     def run(self) -> Transferred:
@@ -226,7 +225,7 @@ class _Comparison:
         self._finish(main, transferred)
         if self.data:
             self._finish("physics_only", self._start("physics_only", self.physics))
-            self._finish("data_only", self._start("data_only", self.nothing_else))
+            self._finish("data_only", self._start("data_only", self.data_alone))
         self._finish("one_shot", self._start("one_shot", both))
         self._source_unchanged(scratch)
         return self.done
@@ -265,10 +264,7 @@ class _Comparison:
             return
         kept = checkpoint.read(self.folder / name)
         then, now = kept["solution"]["settings"], training.settings.to_mapping()
-        differing = [key for key in SAME if then.get(key) != now[key]]
-        if differing:
-            what = f"it is of another run: {differing[0]} was {then.get(differing[0])}"
-            raise CheckpointUnusable(f"{self.folder / name}: {what}; resume with the same settings, or start anew")
+        refuse_another(self.folder / name, then, {key: now[key] for key in (*SAME, "task")})
         training.restore(kept["training"], kept["solution"]["network"])
         stopped = kept["training"]["stop_reason"]
         probed = stopped == TIME_IS_UP and training.seconds < training.limit

@@ -90,6 +90,19 @@ def students_half_width(spread: Array, members: int, level: float) -> Array:
     return float(special.stdtrit(members - 1, (1 + level) / 2)) * math.sqrt(1 + 1 / members) * spread
 
 
+def normal_half_width(deviation: Array, level: float) -> Array:
+    """Of the band in which a normal variable of that deviation lies."""
+    return float(special.ndtri((1 + level) / 2)) * deviation
+
+
+def rank_correlation(errors: Array, spreads: Array) -> float | None:
+    """Spearman's, of |errors| (n,) and spreads (n,); None where one of them is the same everywhere."""
+    if np.ptp(errors) == 0 or np.ptp(spreads) == 0:
+        return None
+    ranks = [np.argsort(np.argsort(values)).astype(float) for values in (errors, spreads)]
+    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
+
+
 @dataclass(frozen=True)
 class Reliability:
     """Shares of truths inside raw and calibrated bands, by nominal level (k,)."""

@@ -8,22 +8,32 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from pinnkit import checkpoint
 from pinnkit.acquisition import most_informative
 from pinnkit.assembly import assemble
-from pinnkit.calibration import Calibration, Reliability, calibrate, coverage, reliability, students_half_width
+from pinnkit.calibration import (
+    Calibration,
+    Reliability,
+    calibrate,
+    coverage,
+    normal_half_width,
+    quantile,
+    rank_correlation,
+    reliability,
+    students_half_width,
+)
 from pinnkit.errors import BadInput
 from pinnkit.evaluation import Reference, relative_l2
 from pinnkit.members import member, train_members, unseen
 from pinnkit.merit import judged
 from pinnkit.posterior import head_posterior
-from pinnkit.problem import Condition, Problem
+from pinnkit.problem import Problem
 from pinnkit.residuals import Collocation, residual_at
 from pinnkit.result import Committee, Result, Solution, from_plain
 from pinnkit.settings import Committee as Task
 from pinnkit.settings import Settings
+from pinnkit.solving import monitored
 from pinnkit.training import Training
 
 CANDIDATES = 2000  # for the next measurement
@@ -62,7 +72,6 @@ class Judgement:
 
 
 class Judged(NamedTuple):
-    problem: Problem
     committee: Committee
     judgement: Judgement
     bayesian: Mapping[str, float | None] | None  # what the posterior of one head would have said
@@ -129,17 +138,17 @@ def judge(
     task = settings.task
     assert isinstance(task, Task)
     kind = truths_for(problem, settings, reference)
-    used = np.empty((0, problem.domain.dimension))
+    used, plain_width = np.empty((0, problem.domain.dimension)), None
     if kind == "reference":
         assert reference is not None
         used = problem.domain.sample(task.held_out, "uniform", np.random.default_rng([settings.seed, 4]))
         errors, spreads = _errors(committee, reference, used)
         calibrations = tuple(calibrate(e, s, task.level) for e, s in zip(errors.T, spreads.T, strict=True))
-        committee = replace(committee, calibrations=calibrations)
+        committee, plain_width = replace(committee, calibrations=calibrations), _plain_width(errors, task.level)
     elif kind == "data":
         used, calibration = _from_data(committee, problem, settings)
         committee = replace(committee, calibrations=(calibration,) * len(problem.fields))
-    return committee, _judged(committee, problem, settings, reference, kind, used)
+    return committee, replace(_judged(committee, problem, settings, reference, kind, used), plain_width=plain_width)
 
 
 def _errors(committee: Committee, reference: Reference, points: Array) -> tuple[Array, Array]:
@@ -197,29 +206,18 @@ def _judged(
         curve = _mean([reliability(calibration, e, s, members) for calibration, e, s in each])
     return Judgement(
         kind, task.level, used, errors.ravel(), spreads.ravel(), half.ravel(), raw, calibrated, curve,
-        _rank_correlation(errors.ravel(), spreads.ravel()), _plain_width(committee, reference, used, kind, task.level),
+        rank_correlation(errors.ravel(), spreads.ravel()), None,
     )  # fmt: skip
 
 
-def _plain_width(committee: Committee, reference: Reference, used: Array, kind: str, level: float) -> float | None:
-    if kind != "reference":
-        return None
-    errors, _ = _errors(committee, reference, used)
-    flat = np.ones(len(errors))
-    widths = [2 * Calibration(np.sort(e), math.inf).half_width(flat, level).mean() for e in errors.T]
-    return float(np.mean(widths))
+def _plain_width(errors: Array, level: float) -> float:
+    """Mean width of split conformal bands of one width everywhere, from held-out errors (n, fields)."""
+    return 2 * float(np.mean([quantile(own, level) for own in errors.T]))
 
 
 def _mean(curves: Sequence[Reliability]) -> Reliability:
     raw, calibrated = (np.mean([getattr(c, name) for c in curves], 0) for name in ("raw", "calibrated"))
     return Reliability(curves[0].levels, raw, calibrated)
-
-
-def _rank_correlation(errors: Array, spreads: Array) -> float | None:
-    ranks = [np.argsort(np.argsort(values)).astype(float) for values in (errors, spreads)]
-    if np.ptp(errors) == 0 or np.ptp(spreads) == 0:
-        return None
-    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
 
 
 def unknowns(committee: Committee, problem: Problem) -> dict[str, dict[str, float | None]]:
@@ -241,29 +239,21 @@ def next_points(committee: Committee, problem: Problem, settings: Settings) -> A
     values = committee.values(candidates)[:, :, 0]
     if values.std(0).max() <= AGREED * np.abs(values).max():
         return candidates[:0]
-    deviations = [_deviation(problem.conditions[name]) for name in problem.measured]
+    deviations = [problem.conditions[name].deviation for name in problem.measured]
     return candidates[most_informative(values, task.acquire, max(deviations, default=0.0))]
 
 
-def _deviation(condition: Condition) -> float:
-    return condition.noise * float(np.std(condition.values["measured"])) if condition.noise else 0.0
-
-
-def members_table(
-    committee: Committee, reference: Reference | None, problem: Problem, seed: int
-) -> list[dict[str, Any]]:
+def members_table(committee: Committee, reference: Reference | None, training: Training) -> list[dict[str, Any]]:
     """Seed, residual, distance from the mean, error and seconds of each member."""
-    points = problem.domain.sample(2000, "uniform", np.random.default_rng([seed, 1, 1]))
+    points = monitored(training)
     values = committee.values(points)
-    mean = values.mean(0)
-    truth = reference.value(points) if reference else None
-    size = float(np.linalg.norm(mean)) or 1.0
+    mean, truth = values.mean(0), reference.value(points) if reference else None
     rows = []
     for one, own in zip(committee.members, values, strict=True):
         row: dict[str, Any] = {"seed": one.settings.seed, "loss": one.history[-1]["loss"]}
-        row["from_mean"] = float(np.linalg.norm(own - mean)) / size
-        row["relative_l2"] = None if truth is None else float(np.linalg.norm(own - truth) / np.linalg.norm(truth))
-        row |= {name: one.unknowns[name] for name in problem.unknowns}
+        row["from_mean"] = relative_l2(own, mean)
+        row["relative_l2"] = None if truth is None else relative_l2(own, truth)
+        row |= {name: one.unknowns[name] for name in training.problem.unknowns}
         rows.append(row | {"seconds": one.metrics["seconds"]["train"]})
     return rows
 
@@ -276,7 +266,7 @@ def run_committee(
     committee, training = assembled(problem, settings, train_members(problem, settings, folder, from_file))
     committee, judgement = judge(committee, problem, settings, reference)
     bayesian = _bayesian(committee, problem, settings, reference) if problem.open and reference else None
-    return training, Judged(problem, committee, judgement, bayesian)
+    return training, Judged(committee, judgement, bayesian)
 
 
 def _bayesian(
@@ -291,22 +281,24 @@ def _bayesian(
     points = problem.domain.sample(n, "uniform", rng)
     mean, deviation = head_posterior(assembly.residuals).predict(points)
     truth = reference.value(points)
-    half = float(special.ndtri((1 + task.level) / 2)) * deviation
+    half = normal_half_width(deviation, task.level)
     return {
         "relative_l2": relative_l2(mean, truth),
         "coverage": coverage(mean - truth, half),
         "mean_width": float(2 * half.mean()),
-        "rank_correlation": _rank_correlation(np.abs(mean - truth).ravel(), deviation.ravel()),
+        "rank_correlation": rank_correlation(np.abs(mean - truth).ravel(), deviation.ravel()),
     }
 
 
-def described(done: Judged, training: Training, reference: Reference | None, seconds: dict[str, float]) -> Result:
+def described(
+    problem: Problem, done: Judged, training: Training, reference: Reference | None, seconds: dict[str, float]
+) -> Result:
     """The result, with all its metrics."""
-    problem, committee = done.problem, done.committee
+    committee = done.committee
     result = judged(training, reference, seconds, committee.predict)
     metrics = {**result.metrics, **done.judgement.metrics()}
     metrics["next_points"] = next_points(committee, problem, training.settings).tolist()
-    metrics["members"] = members_table(committee, reference, problem, training.settings.seed)
+    metrics["members"] = members_table(committee, reference, training)
     if done.bayesian:
         metrics["bayesian_head"] = dict(done.bayesian)
     if problem.unknowns:

@@ -24,12 +24,14 @@ from pinnkit.drawing import (
     Panel,
     Row,
     blank,
+    crosses,
     draw,
     has_movie,
     log_scale,
     math_label,
     plane_of,
     tidy,
+    white_rimmed,
 )
 from pinnkit.export import Answer, Array, at_time, committee_of, mesh_of, within
 from pinnkit.geometry import Domain, Planar, SpaceTime
@@ -219,15 +221,10 @@ def _crosses(ax: Axes, result: Answer) -> None:
     points = [result.problem.conditions[name].points for name in result.problem.measured]
     for at in points:
         assert at is not None
-        ax.scatter(*at.T[:2], marker="x", **_white(s=14, zorder=4))
+        crosses(ax, at)
     following = np.array(result.metrics.get("next_points") or np.empty((0, 2)), dtype=float)
     if len(following):
-        ax.scatter(*following.T[:2], marker="o", **_white(s=30, facecolors="none", zorder=5, clip_on=False))
-
-
-def _white(**style: Any) -> dict[str, Any]:
-    edge = {"edgecolors": "white"} if "facecolors" in style else {"color": "white"}
-    return {"lw": 0.9, "path_effects": [withStroke(linewidth=2, foreground=INK)], **edge, **style}
+        ax.scatter(*following.T[:2], marker="o", **white_rimmed(s=30, facecolors="none", zorder=5, clip_on=False))
 
 
 def _mark(ax: Axes, section: Section) -> None:

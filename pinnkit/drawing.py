@@ -8,8 +8,9 @@ Figures are made without pyplot, hence need no display and leave matplotlib's st
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -17,12 +18,14 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator, NullFormatter
 from matplotlib.tri import Triangulation
 
 from pinnkit.export import Array, Mesh
 from pinnkit.geometry import Domain, Planar, SpaceTime
 
+DPI = 150
 TEXT, SMALL = 10, 8  # font sizes in points
 INK, GREY = "#222222", "#9a9a9a"
 COLOURS = ("#d1495b", "#00798c", "#edae49", "#5f4bb6", "#4f9d69", "#30638e", "#c06c84", "#8d6a4a")
@@ -283,3 +286,22 @@ def whole_decades(ax: Axes) -> None:
 
 def legend_beside(ax: Axes, markerscale: float = 2) -> None:
     ax.legend(frameon=False, fontsize=SMALL, loc="upper left", bbox_to_anchor=(1.01, 1), markerscale=markerscale)
+
+
+def crosses(ax: Axes, points: Array) -> None:
+    """Where data were measured: white, with a rim that is seen on white."""
+    ax.scatter(*points.T[:2], marker="x", **white_rimmed(s=14, zorder=4))
+
+
+def white_rimmed(**style: Any) -> dict[str, Any]:
+    """The style of marks on a map of any colours."""
+    edge = {"edgecolors": "white"} if "facecolors" in style else {"color": "white"}
+    return {"lw": 0.9, "path_effects": [withStroke(linewidth=2, foreground=INK)], **edge, **style}
+
+
+def save(figures: Mapping[str, Figure], folder: Path) -> None:
+    """Write plots/<name>.png into the folder."""
+    plots = folder / "plots"
+    plots.mkdir(parents=True, exist_ok=True)
+    for name, figure in figures.items():
+        figure.savefig(plots / f"{name}.png", dpi=DPI, bbox_inches="tight", pad_inches=0.08)

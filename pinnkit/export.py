@@ -54,7 +54,26 @@ class Points(Protocol):
     def points(self) -> Array: ...  # (n, d)
 
 
-class Answer(Protocol):
+class Reported(Protocol):
+    """What of a result is told."""
+
+    @property
+    def problem(self) -> Any: ...  # its name and its description
+
+    @property
+    def metrics(self) -> Mapping[str, Any]: ...
+
+    @property
+    def settings(self) -> Settings: ...
+
+    @property
+    def transferred(self) -> Transferred | None: ...
+
+    @property
+    def judgement(self) -> Judgement | None: ...  # of a committee
+
+
+class Answer(Reported, Protocol):
     """What of a result is shown and written."""
 
     @property
@@ -70,19 +89,7 @@ class Answer(Protocol):
     def history(self) -> Sequence[Mapping[str, Any]]: ...
 
     @property
-    def metrics(self) -> Mapping[str, Any]: ...
-
-    @property
-    def settings(self) -> Settings: ...
-
-    @property
-    def transferred(self) -> Transferred | None: ...
-
-    @property
     def solution(self) -> Any: ...  # of a committee its Members
-
-    @property
-    def judgement(self) -> Judgement | None: ...  # of a committee
 
     def predict(self, points: Array) -> Array: ...  # (n, d) -> (n, fields)
 

@@ -9,21 +9,19 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
 
 from pinnkit import checkpoint
-from pinnkit.calibration import coverage
+from pinnkit.calibration import coverage, normal_half_width
 from pinnkit.errors import BadInput
-from pinnkit.evaluation import relative_l2, verdict
+from pinnkit.evaluation import relative_l2, verdict, worst_field
 from pinnkit.fidelities import Fidelities, Fidelity
 from pinnkit.fidelity import Autoregression, NonlinearAutoregression, regress
 from pinnkit.files import write_atomically
+from pinnkit.merit import SCHEMA, TRUSTED
 from pinnkit.run_folder import write_json, write_status
 from pinnkit.settings import Multifidelity, Settings, Solve
 
 Array = NDArray[np.float64]
-TRUSTED = 1e-2
-SCHEMA = 1
 
 
 class Predictor(Protocol):
@@ -53,7 +51,7 @@ class Fused:
     def band(self, points: ArrayLike, level: float = 0.95) -> tuple[Array, Array]:
         """Lower and upper ends, each (n, 1), between which the value lies with that probability."""
         mean, deviation = self.model.predict(points)
-        half = float(special.ndtri((1 + level) / 2)) * deviation
+        half = normal_half_width(deviation, level)
         return (mean - half)[:, None], (mean + half)[:, None]
 
     @property
@@ -113,9 +111,9 @@ def _metrics(found: Fused, task: Multifidelity, seconds: float) -> dict[str, Any
     problem, settings = found.problem, found.settings
     points = problem.sample(settings.evaluation.points, settings.seed)
     truth, (mean, deviation) = problem.truth(points), found.model.predict(points)
-    half = float(special.ndtri((1 + task.level) / 2)) * deviation
+    half = normal_half_width(deviation, task.level)
     error = None if truth is None else relative_l2(mean, truth)
-    variation = None if truth is None else float(np.linalg.norm(mean - truth) / (np.linalg.norm(truth - truth.mean())))
+    variation = None if truth is None else worst_field(mean[:, None], truth[:, None])[0]
     rmse = {name: None if truth is None else _rmse(one, points, truth) for name, one in _all(found).items()}
     return {
         "schema": SCHEMA, "problem": problem.name, "task": task.name, "model": task.model, "seed": settings.seed,

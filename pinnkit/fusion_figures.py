@@ -8,11 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from pinnkit.drawing import COLOURS, GREY, INK, SMALL, blank, legend_beside, tidy
+from pinnkit.drawing import COLOURS, GREY, INK, SMALL, blank, legend_beside, save, tidy
 from pinnkit.fidelity import Autoregression
 
 Array = NDArray[np.float64]
-DPI = 150
 FINE, SHOWN = 600, 400
 BAND = 1.96
 
@@ -29,9 +28,7 @@ def figures(found: Any) -> dict[str, Figure]:
 
 def save_plots(found: Any, folder: Path) -> None:
     """Write plots/<name>.png into the folder."""
-    (folder / "plots").mkdir(parents=True, exist_ok=True)
-    for name, figure in figures(found).items():
-        figure.savefig(folder / "plots" / f"{name}.png", dpi=DPI, bbox_inches="tight", pad_inches=0.08)
+    save(figures(found), folder)
 
 
 def _line(found: Any) -> Array:

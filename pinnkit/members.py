@@ -25,7 +25,7 @@ from pinnkit import catalogue, checkpoint
 from pinnkit.errors import CheckpointUnusable, Diverged, PinnkitError
 from pinnkit.merit import judged
 from pinnkit.problem import Condition, Problem
-from pinnkit.run_folder import keep, to_resume, write_json
+from pinnkit.run_folder import SAME, keep, refuse_another, to_resume, write_json
 from pinnkit.settings import Committee as Task
 from pinnkit.settings import Reference as Comparison
 from pinnkit.settings import Settings, Solve
@@ -123,13 +123,9 @@ def _begin(settings: Settings, folder: Path) -> None:
     """Clear away the members of another run, or keep them where the settings are the same and ask for it."""
     told, path = settings.to_mapping(), folder / SETTINGS
     told["task"] = {key: value for key, value in told["task"].items() if key in ("name", "bootstrap")}
-    ours = {key: told[key] for key in ("problem", "network", "sampling", "optimizer", "seed", "dtype", "task")}
+    ours = {key: told[key] for key in (*SAME, "task")}
     if settings.resume and path.is_file():
-        then = _told(path)["same"]
-        differing = [key for key, value in ours.items() if then.get(key) != value]
-        if differing:
-            what = f"it is of another run: {differing[0]} was {then.get(differing[0])}"
-            raise CheckpointUnusable(f"{folder}: {what}; resume with the same settings, or start anew")
+        refuse_another(folder, _told(path)["same"], ours)
     else:
         shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)

@@ -41,6 +41,7 @@ from pinnkit.drawing import (
     maps,
     math_label,
     plain_label,
+    save,
     signed_scale,
     tidy,
     whole_decades,
@@ -49,7 +50,6 @@ from pinnkit.export import Answer, Array, Mesh, Snapshot, at_time, mesh_of, snap
 from pinnkit.geometry import Domain, Planar, SpaceTime
 from pinnkit.problem import INTERIOR
 
-DPI = 150
 TIMES = 4  # snapshots of a transient planar problem
 TRANSIENT_CELLS = 3_000  # triangles of each, at least
 FRAMES, FRAMES_PER_SECOND = 24, 10
@@ -74,12 +74,9 @@ def figures(result: Answer) -> dict[str, Figure]:
 
 def save_plots(result: Answer, folder: Path) -> None:
     """Write plots/<name>.png into the folder, and for a transient planar problem plots/solution.gif."""
-    plots = folder / "plots"
-    plots.mkdir(parents=True, exist_ok=True)
-    for name, figure in figures(result).items():
-        figure.savefig(plots / f"{name}.png", dpi=DPI, bbox_inches="tight", pad_inches=0.08)
+    save(figures(result), folder)
     if has_movie(result.problem.domain):
-        save_animation(result, plots / "solution.gif")
+        save_animation(result, folder / "plots" / "solution.gif")
 
 
 # ---- rows: what is shown

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pinnkit.prior import sizes
+from pinnkit.prior import of_data, sizes
 from pinnkit.problem import Condition, Problem
 from pinnkit.residuals import Collocation, Residuals
 
@@ -73,15 +73,10 @@ def _value(field: str, **env: Any) -> Tensor:
 
 def head_posterior(residuals: Residuals) -> HeadPosterior:
     """The posterior at the trial function as it stands; the problem has measured data."""
-    problem, theta, anchor = residuals.problem, residuals.theta, residuals.anchor
-    residuals.anchor = None  # the prior is found anew
-    r, matrix = residuals.linear_jacobian(theta)
-    residuals.anchor = anchor
+    problem, theta, noisy = residuals.problem, residuals.theta, of_data(residuals)
+    r, matrix = (part[: len(noisy)] for part in residuals.linear_jacobian(theta))  # the prior is found anew
     head = theta[residuals.linear]
     rhs = matrix @ head - r
-    noisy = torch.cat([
-        torch.full((block.rows,), block.name in problem.measured, device=r.device) for block in residuals.blocks
-    ])  # fmt: skip
     pattern = torch.full_like(theta, FLAT)
     pattern[residuals.places(["weight"])] = sizes(residuals).repeat(len(problem.fields)).clamp_min(FLAT)
     fits = _Rows(matrix[~noisy], rhs[~noisy], matrix[noisy], rhs[noisy], pattern[residuals.linear])

@@ -55,10 +55,8 @@ def _noise(residuals: Residuals) -> float:
     """Root mean square of the noise in the rows of data; 0 where it is not known."""
     conditions, squares = residuals.problem.conditions, []
     for block in residuals.blocks:
-        condition = conditions[block.name]
-        if condition.points is not None and condition.noise:
-            sigma = condition.noise * float(np.std(condition.values["measured"]))
-            squares.append(float(residuals.factor(block)) * sigma)
+        if conditions[block.name].noise:
+            squares.append(float(residuals.factor(block)) * conditions[block.name].deviation)
     return float(np.sqrt(np.mean(np.square(squares)))) if squares else 0.0
 
 
@@ -69,10 +67,7 @@ def head_prior(residuals: Residuals) -> tuple[Tensor, float]:
     """
     theta, trial = residuals.theta, residuals.trial
     r, matrix = residuals.linear_jacobian(theta)
-    noisy = torch.cat([
-        torch.full((block.rows,), block.name in residuals.problem.measured, device=r.device)
-        for block in residuals.blocks
-    ])  # fmt: skip
+    noisy = of_data(residuals)
     pattern = torch.zeros_like(theta)
     pattern[residuals.places(["weight"])] = sizes(residuals).repeat(len(trial.fields))
     unit = (residuals.linear[:, None] == residuals.places(["bias"])).any(1)  # a feature that is 1 everywhere
@@ -84,6 +79,12 @@ def head_prior(residuals: Residuals) -> tuple[Tensor, float]:
     log.info("prior of the head: %.1e, error of prediction %.1e", STRENGTHS[best], missed)
     strength = seen * float(STRENGTHS[best])
     return strength * pattern + nearness(residuals, strength, each=True), missed
+
+
+def of_data(residuals: Residuals) -> Tensor:
+    """Which rows of the residual, without those of an anchor, are measured data (rows,)."""
+    measured, device = residuals.problem.measured, residuals.theta.device
+    return torch.cat([torch.full((b.rows,), b.name in measured, device=device) for b in residuals.blocks])
 
 
 def sizes(residuals: Residuals) -> Tensor:

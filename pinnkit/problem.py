@@ -91,6 +91,11 @@ class Condition:
     partner: str | None = None
     noise: float | None = None
 
+    @property
+    def deviation(self) -> float:
+        """The standard deviation of measured data in their own unit; 0 where it is not known."""
+        return self.noise * float(np.std(self.values["measured"])) if self.noise else 0.0
+
     def __post_init__(self) -> None:
         if not (math.isfinite(self.weight) and self.weight > 0):
             raise BadInput("weight", f"it is {self.weight}", "it must be finite and > 0; leave out a condition instead")

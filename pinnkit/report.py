@@ -13,11 +13,10 @@ from html import escape
 from html.entities import html5
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from pinnkit import committee_words
-from pinnkit.committee_words import Judgement
-from pinnkit.export import Answer
+from pinnkit.export import Answer, Reported
 from pinnkit.plotting import save_plots
 from pinnkit.settings import ProblemChoice, Settings, Solve, Transfer
 from pinnkit.transfer_words import Transferred, findings, table
@@ -72,26 +71,7 @@ th { color: #666; font-weight: normal }
 """
 
 
-class Reported(Protocol):
-    """What of a result is told."""
-
-    @property
-    def problem(self) -> Any: ...  # its name and its description
-
-    @property
-    def metrics(self) -> Mapping[str, Any]: ...
-
-    @property
-    def settings(self) -> Settings: ...
-
-    @property
-    def transferred(self) -> Transferred | None: ...
-
-    @property
-    def judgement(self) -> Judgement | None: ...
-
-
-def write_report(result: Answer | Reported, folder: Path) -> Path:
+def write_report(result: Reported, folder: Path) -> Path:
     """Write report.html into the folder, with the figures in its plots/, drawn if they are not there."""
     plots = folder / "plots"
     if not (plots / "solution.png").exists():

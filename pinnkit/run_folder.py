@@ -18,6 +18,8 @@ from pinnkit.result import Committee, Result, Solution, to_plain
 from pinnkit.settings import Settings
 from pinnkit.training import Training
 
+SAME = ("problem", "network", "sampling", "optimizer", "seed", "dtype")  # settings of a run that goes on
+
 
 def write_status(folder: Path | None, status: str, reason: str | None = None) -> None:
     """Write status.json: running, done, failed, preempted or interrupted, and why."""
@@ -82,17 +84,20 @@ def to_resume(settings: Settings, folder: Path | None) -> dict[str, Any] | None:
     kept = checkpoint.read(path)
     try:
         then, now = kept["solution"]["settings"], _with_choices(settings.to_mapping(), kept["solution"]["settings"])
-        differing = [
-            key for key in ("problem", "network", "sampling", "optimizer", "seed", "dtype") if then[key] != now[key]
-        ]
+        refuse_another(path, then, {key: now[key] for key in SAME})
         choosing = settings.optimizer.name == "auto" and then["optimizer"]["name"] == "least_squares"
         unfinished = not kept["solution"]["metrics"]
     except (KeyError, TypeError):
         raise CheckpointUnusable(f"{path}: it is not the checkpoint of a run; give another one") from None
-    if differing:
-        what = f"it is of another run: {differing[0]} was {then[differing[0]]}"
-        raise CheckpointUnusable(f"{path}: {what}; resume with the same settings, or start anew")
     return None if choosing and unfinished else kept
+
+
+def refuse_another(where: Path, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raises CheckpointUnusable where a run was told other things then than it is now."""
+    for key, value in now.items():
+        if then.get(key) != value:
+            what = f"it is of another run: {key} was {then.get(key)}"
+            raise CheckpointUnusable(f"{where}: {what}; resume with the same settings, or start anew")
 
 
 def _with_choices(now: dict[str, Any], then: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from pinnkit.problem import Problem
 from pinnkit.reference.derived import default_cache, reference_for
 from pinnkit.result import shape_to_plain
 from pinnkit.run_folder import keep, write_status
-from pinnkit.settings import LBFGS, AdamLBFGS, Settings, SSBroyden, check_device
+from pinnkit.settings import LBFGS, AdamLBFGS, Multifidelity, Settings, SSBroyden, check_device
 from pinnkit.signals import catching, raising
 from pinnkit.training import Training
 from pinnkit.wellposed import check
@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 
 def check_run(problem: Problem, settings: Settings) -> None:
     """Raises BadInput where the problem, or what is asked for it, makes no sense."""
+    if isinstance(settings.task, Multifidelity):
+        what = f"{settings.problem.name} is one equation, not observations of several fidelities"
+        raise BadInput("task", what, "write task=solve, or problem=forrester")
     check(problem)
     check_device(settings.device, settings.dtype)
     check_peaks(settings, len(problem.coordinates))

@@ -35,7 +35,6 @@ def prepare(settings: Settings) -> Problem | Fidelities:
     if isinstance(problem, Fidelities):
         task_of(settings)
         return problem
-    _refuse_fusion(settings)
     check_run(problem, settings)
     if isinstance(settings.task, Transfer):
         check_transfer(problem, settings.task, untrained(settings.task.source, settings))
@@ -44,12 +43,6 @@ def prepare(settings: Settings) -> Problem | Fidelities:
     if isinstance(settings.task, Committee):
         check_committee(problem, settings.task)
     return problem
-
-
-def _refuse_fusion(settings: Settings) -> None:
-    if isinstance(settings.task, Multifidelity):
-        what = f"{settings.problem.name} is one equation, not observations of several fidelities"
-        raise BadInput("task", what, "write task=solve, or problem=forrester")
 
 
 def run(settings: Settings, folder: Path) -> Result | Fused:
@@ -115,7 +108,6 @@ def solve(
     """
     chosen = _settings(problem, settings)
     built = problem if isinstance(problem, Problem) else catalogue.equation(chosen.problem)
-    _refuse_fusion(chosen)
     check_run(built, chosen)
     path, from_file = None if folder is None else Path(folder), not isinstance(problem, Problem)
     return _run(built, chosen, path, visible=False, features=features, from_file=from_file)
@@ -222,7 +214,7 @@ def _committee(problem: Problem, settings: Settings, folder: Path | None, featur
         began = time.perf_counter()
         training, done = run_committee(problem, settings, reference, (folder or Path(elsewhere)) / "members", from_file)
         seconds = _seconds(start, began, time.perf_counter(), reference)
-        result = described(done, training, reference, seconds)
+        result = described(problem, done, training, reference, seconds)
         if folder is not None:
             write_run(result, training, folder)
     return result

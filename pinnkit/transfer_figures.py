@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from pinnkit.drawing import (
@@ -17,6 +16,7 @@ from pinnkit.drawing import (
     Panel,
     Row,
     blank,
+    crosses,
     draw_map,
     has_movie,
     layout_of,
@@ -139,19 +139,13 @@ def _before_after(result: Answer, transferred: Transferred) -> Figure:
     figure = maps(space, rows)
     if transferred.sensors is not None:
         for ax in figure.axes[: len(rows) * len(shown)]:
-            _crosses(ax, transferred.sensors.points)
+            crosses(ax, transferred.sensors.points)
     return figure
 
 
 def _title(name: str, transferred: Transferred) -> str:
     error = transferred.arms[name].relative_l2
     return LABELS[name] + ("" if error is None else f": {error:.1e}")
-
-
-def _crosses(ax: Axes, points: Array) -> None:
-    effect = [withStroke(linewidth=2, foreground=INK)]
-    x, y = points.T[:2]
-    ax.scatter(x, y, marker="x", s=14, lw=0.9, color="white", path_effects=effect, zorder=4)
 
 
 # ---- features

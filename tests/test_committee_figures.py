@@ -267,11 +267,15 @@ def test_the_half_width_is_drawn_over_the_spread():
 def test_odd_truths_are_still_drawn(told: dict[str, Any]):
     answer = committee(interval())
     odd = replace(answer, judgement=replace(answer.judgement, **told))
-    FigureCanvasAgg(figures(odd)["calibration"]).draw()
+    figure = figures(odd)["calibration"]
+    FigureCanvasAgg(figure).draw()
+    assert len(figure.axes) >= 2 and "raw" in curves(figure.axes[0])
 
 
 def test_members_that_agree_are_still_drawn():
     answer = committee(l_shape(), "none")
     same = replace(answer.solution, size=lambda p: np.zeros((len(p), 1)))
-    for figure in figures(replace(answer, solution=same)).values():
+    drawn = figures(replace(answer, solution=same))
+    assert {"band", "spread"} <= drawn.keys()
+    for figure in drawn.values():
         FigureCanvasAgg(figure).draw()

@@ -18,6 +18,7 @@ import torch
 from peers import machine
 
 from pinnkit import Problem, catalogue, measured, solve
+from pinnkit.calibration import rank_correlation
 from pinnkit.result import Result
 
 PROBLEMS: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -61,8 +62,7 @@ def half(seeds: int) -> Iterator[str]:
         points = points[points[:, 0] > 0.5]
         assert result.reference is not None
         errors = np.abs(result.predict(points) - result.reference.value(points))[:, 0]
-        ranks = [np.argsort(np.argsort(v)) for v in (errors, result.solution.spread(points)[:, 0])]
-        m, there = result.metrics, float(np.corrcoef(ranks[0], ranks[1])[0, 1])
+        m, there = result.metrics, rank_correlation(errors, result.solution.spread(points)[:, 0]) or 0.0
         found.append(there)
         head = m["bayesian_head"]["rank_correlation"]
         yield f"| {truth} | {m['relative_l2']:.1e} | {m['rank_correlation']:.2f} | {there:.2f} | {head:.2f} |"
@@ -92,8 +92,8 @@ def active(seeds: int) -> Iterator[str]:
 def _with(problem: Problem, points: np.ndarray, rng: np.random.Generator) -> Problem:
     """The problem with more sensors of the same noise."""
     before = problem.conditions["sensors"]
-    assert before.points is not None and before.noise is not None
-    sigma = before.noise * float(before.values["measured"].std())
+    assert before.points is not None
+    sigma = before.deviation
     clean = problem.exact_values(torch.from_numpy(points))[:, 0].numpy()
     values = np.append(before.values["measured"], clean + sigma * rng.normal(size=len(points)))
     sensors = measured(np.concatenate([before.points, points]), values, sigma)
