@@ -128,6 +128,13 @@ def interior_coefficients(problem: Problem, points: Array) -> Coefficients:
     )
 
 
+def orientation(problem: Problem, points: Array) -> float:
+    """1 where the residual of the PDE has −∇·(A ∇u) with A ≥ 0, −1 where it is written the other way round."""
+    probe = _affine_probe(problem, equation(problem), points)
+    trace = sum(float(_numpy(probe.slope((i, i))).sum()) for i in range(problem.space_dimension))
+    return 1.0 if trace <= 0 else -1.0
+
+
 def boundary_coefficients(problem: Problem, name: str, points: Array, normals: Array) -> BoundaryCoefficients:
     """Coefficients of a boundary condition, α u + w·∇u = g with w = β A n, at points and outward normals (n, d).
 

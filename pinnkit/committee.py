@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pinnkit import checkpoint
 from pinnkit.acquisition import most_informative
 from pinnkit.assembly import assemble
+from pinnkit.bounds import KIND, barrier
 from pinnkit.calibration import (
     Calibration,
     Reliability,
@@ -75,6 +76,7 @@ class Judged(NamedTuple):
     committee: Committee
     judgement: Judgement
     bayesian: Mapping[str, float | None] | None  # what the posterior of one head would have said
+    bound: Mapping[str, Any] | None  # of the mean's error everywhere
 
 
 def check_committee(problem: Problem, task: Task, features: bool = False) -> None:
@@ -266,7 +268,18 @@ def run_committee(
     committee, training = assembled(problem, settings, train_members(problem, settings, folder, from_file))
     committee, judgement = judge(committee, problem, settings, reference)
     bayesian = _bayesian(committee, problem, settings, reference) if problem.open and reference else None
-    return training, Judged(committee, judgement, bayesian)
+    return training, Judged(committee, judgement, bayesian, bound_of(committee, problem))
+
+
+def bound_of(committee: Committee, problem: Problem) -> dict[str, Any] | None:
+    """Largest value and mean of a bound of the mean's error; None where theory gives none."""
+    settings = committee.settings
+    found = barrier(problem, settings, [one.trial for one in committee.members])
+    if found is None:
+        return None
+    rng = np.random.default_rng([settings.seed, 1, 0])
+    values = found.value(problem.domain.sample(settings.evaluation.points, "uniform", rng))
+    return {"max": max(float(values.max()), found.largest), "mean": float(values.mean()), "kind": KIND}
 
 
 def _bayesian(
@@ -299,6 +312,7 @@ def described(
     metrics = {**result.metrics, **done.judgement.metrics()}
     metrics["next_points"] = next_points(committee, problem, training.settings).tolist()
     metrics["members"] = members_table(committee, reference, training)
+    metrics["bound"] = done.bound and dict(done.bound)
     if done.bayesian:
         metrics["bayesian_head"] = dict(done.bayesian)
     if problem.unknowns:

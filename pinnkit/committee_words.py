@@ -99,7 +99,7 @@ def findings(judgement: Judgement, metrics: Mapping[str, Any]) -> list[str]:
     """Coverage, widths, what the spread is worth, what calibrated, and what cannot be known: a phrase each."""
     phrases = (
         _coverage(judgement), _widths(judgement), _ranks(judgement), _calibrated_with(judgement),
-        _beyond_reference(judgement, metrics), _one_head(metrics), _next(metrics),
+        _beyond_reference(judgement, metrics), _bounded(judgement, metrics), _one_head(metrics), _next(metrics),
     )  # fmt: skip
     return [phrase for phrase in phrases if phrase]
 
@@ -174,15 +174,36 @@ def _counted(n: int, what: str) -> str:
 
 def _beyond_reference(judgement: Judgement, metrics: Mapping[str, Any]) -> str:
     """Whether the reference knows the truth no better than to a band's half width."""
+    own, half = _own_error(judgement, metrics), float(judgement.half_widths.mean())
+    if own <= half:
+        return ""
+    what = f"the reference's own error, {own:.1e}, is larger than the bands: their mean half width is {half:.1e}"
+    return f"{what}, and what they cover is the reference, not the truth"
+
+
+def _own_error(judgement: Judgement, metrics: Mapping[str, Any]) -> float:
+    """The reference's own, in the units of the fields; 0 where it is not known."""
     own, relative = metrics["reference"]["error_estimate"], metrics["relative_l2"]
     if not own or not relative or not len(judgement.errors):
-        return ""
+        return 0.0
     size = float(np.sqrt(np.square(judgement.errors).mean())) / relative  # root mean square of the truth
-    half = float(judgement.half_widths.mean())
-    if own * size <= half:
+    return float(own * size)
+
+
+def _bounded(judgement: Judgement, metrics: Mapping[str, Any]) -> str:
+    """What is known of the error from residuals alone, beside what was seen of it and what the bands say."""
+    bound = metrics.get("bound")
+    if not bound:
         return ""
-    what = f"the reference's own error, {own * size:.1e}, is larger than the bands: their mean half width is {half:.1e}"
-    return f"{what}, and what they cover is the reference, not the truth"
+    beside = []
+    if len(judgement.errors):
+        seen = float(judgement.errors.max())
+        of_reference = f", of which the reference's own may be {_own_error(judgement, metrics):.1e}"
+        beside.append(f"largest seen {seen:.1e}{of_reference if seen > bound['max'] else ''}")
+    if np.isfinite(judgement.half_widths).all():
+        beside.append(f"widest band ±{float(judgement.half_widths.max()):.1e}")
+    told = f" ({'; '.join(beside)})" if beside else ""
+    return f"{bound['kind']}: the error is below {bound['max']:.1e} everywhere, up to sampling of residuals{told}"
 
 
 def _one_head(metrics: Mapping[str, Any]) -> str:

@@ -125,7 +125,7 @@ def test_metrics_have_the_documented_keys(run: tuple[Result, Path]) -> None:
     }  # fmt: skip
     own = {
         "coverage", "mean_width", "plain_width", "rank_correlation", "calibration", "held_out", "next_points",
-        "members", "bayesian_head",
+        "members", "bayesian_head", "bound",
     }  # fmt: skip
     assert metrics.keys() == solved | own
     assert metrics["coverage"].keys() == {"nominal", "raw", "calibrated"} and metrics["coverage"]["nominal"] == 0.95

@@ -92,6 +92,29 @@ def test_bands_finer_than_the_reference_are_no_bands_of_the_truth(own: float, la
     assert any("own error" in one for one in found) == larger
 
 
+BOUNDED: dict[str, Any] = {**METRICS, "bound": {"max": 0.2, "mean": 0.1, "kind": "maximum principle"}}
+BELOW = "maximum principle: the error is below 2.0e-01 everywhere, up to sampling of residuals"
+
+
+@pytest.mark.parametrize(
+    ("told", "beside"),
+    [
+        ({}, " (largest seen 5.0e-02; widest band ±1.0e-01)"),
+        ({"errors": np.full(4, 0.3)}, " (largest seen 3.0e-01, of which the reference's own may be 3.0e-14; "
+         "widest band ±1.0e-01)"),
+        ({"half_widths": np.full(4, np.inf)}, " (largest seen 5.0e-02)"),
+        ({"errors": np.empty(0), "half_widths": np.full(4, np.inf)}, ""),
+    ],
+)  # fmt: skip
+def test_a_bound_stands_beside_what_was_seen_and_what_bands_say(told: dict[str, Any], beside: str):
+    assert f"{BELOW}{beside}" in findings(made_up(**told), BOUNDED)
+
+
+def test_where_there_is_no_bound_none_is_told():
+    for more in ({}, {"bound": None}):
+        assert not any("maximum" in phrase for phrase in findings(made_up(), {**METRICS, **more}))
+
+
 def test_nothing_is_claimed_that_is_not_known():
     blind = {**METRICS, "relative_l2": None, "reference": {"kind": "none", "error_estimate": None}}
     unknown: dict[str, Any] = {"raw": None, "calibrated": None, "rank_correlation": None, "plain_width": None}
