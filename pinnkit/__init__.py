@@ -8,7 +8,8 @@ _HOMES = {
     "pinnkit.geometry": ("Box", "Interval", "LShape", "Polygon", "Rectangle", "SpaceTime", "polygon"),
     "pinnkit.operators": ("derivative", "diffusion", "div", "dot", "grad", "laplacian", "normal_derivative"),
     "pinnkit.problem": (
-        "Condition", "Problem", "Unknown", "dirichlet", "initial", "measured", "neumann", "pde", "periodic", "robin",
+        "Condition", "LowFidelity", "Problem", "Unknown",
+        "dirichlet", "initial", "measured", "neumann", "pde", "periodic", "robin",
     ),
     "pinnkit.errors": ("BadInput",),
     "pinnkit.fidelities": ("Fidelities", "Fidelity"),

@@ -36,7 +36,7 @@ from pinnkit.prior import lean_on_data
 from pinnkit.problem import INTERIOR, Problem
 from pinnkit.residuals import Collocation, Residuals
 from pinnkit.settings import Network, Settings
-from pinnkit.trial import Trial, TrialShape
+from pinnkit.trial import Enrichment, Enrichments, Trial, TrialShape
 from pinnkit.vanishing import vanishing
 
 log = logging.getLogger(__name__)
@@ -111,7 +111,9 @@ def trial_for(
     """The trial function of a problem before training, in float64 on the CPU."""
     singular = corner_functions(problem) if settings.network.corners else None
     exact = exact_boundary(problem) if settings.network.boundary == "hard" else None
-    enrichment = vanishing(singular, problem, exact) if exact else singular
+    enrichment: Enrichment | None = vanishing(singular, problem, exact) if exact else singular
+    if problem.enrichment is not None:
+        enrichment = Enrichments([enrichment, problem.enrichment]) if enrichment else problem.enrichment
     shape = TrialShape(
         coordinates=problem.coordinates,
         fields=problem.fields,

@@ -72,6 +72,9 @@ class Reported(Protocol):
     @property
     def judgement(self) -> Judgement | None: ...  # of a committee
 
+    @property
+    def corrected(self) -> Any: ...  # of a low fidelity, see correction.Corrected
+
 
 class Answer(Reported, Protocol):
     """What of a result is shown and written."""

@@ -63,6 +63,10 @@ class Fused:
         """Nothing was."""
 
     @property
+    def corrected(self) -> None:
+        """Nothing was, under an equation."""
+
+    @property
     def missed_tolerance(self) -> bool:
         """Whether an accuracy was asked for and not shown to be reached."""
         return self.settings.tolerance is not None and self.metrics["verdict"] != "trusted"

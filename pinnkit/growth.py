@@ -4,6 +4,7 @@ Polynomials are added to the feature map, twice as many each time, and the head 
 points says whether that helped. Where a first few do not see the solution because its source is local, local features
 join them there. Where the residual stays large, no frozen features of these kinds will do, and all parameters are
 trained from the best of them by Gauss–Newton; where that ends in a minimum that is no solution, it starts from others.
+Not so beside a known function: what that leaves over is its own roughness.
 """
 
 import logging
@@ -36,7 +37,7 @@ def train(problem: Problem, settings: Settings, run: Run) -> Training:
     if problem.open and chosen.network.polynomials is None:  # data decide, and they are few
         chosen = replace(chosen, network=replace(chosen.network, polynomials=FEW))
     best = _grown(problem, chosen, run) if _grows(chosen) else run(chosen, None)
-    if _may_go_on(settings, best) and (misfit := best.misfit()) > UNRESOLVED:
+    if problem.enrichment is None and _may_go_on(settings, best) and (misfit := best.misfit()) > UNRESOLVED:
         log.info("frozen features leave a misfit of %.1e: training all parameters by Gauss–Newton", misfit)
         kept = settings.network.head == "sampled"
         network = replace(settings.network, head="sampled" if kept else "solved")  # polynomials only if asked for

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from pinnkit import catalogue, checkpoint
 from pinnkit.errors import CheckpointUnusable, Diverged, PinnkitError
+from pinnkit.low_fidelity import informed
 from pinnkit.merit import judged
 from pinnkit.problem import Condition, Problem
 from pinnkit.run_folder import SAME, keep, refuse_another, to_resume, write_json
@@ -185,7 +186,7 @@ def main(arguments: Sequence[str]) -> None:
     """The process of some members: `python -m pinnkit.members FOLDER NUMBER …`."""
     folder, *numbers = arguments
     settings = Settings.from_mapping(_told(Path(folder) / SETTINGS)["settings"])
-    problem = catalogue.equation(settings.problem)
+    problem = informed(catalogue.equation(settings.problem))
     for number in map(int, numbers):
         train_member(problem, settings, number, Path(folder) / f"{number:03d}")
 

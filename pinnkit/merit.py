@@ -12,6 +12,7 @@ from pinnkit.evaluation import Array, Reference, errors, verdict, worst_field
 from pinnkit.optimizers.base import loss_of
 from pinnkit.result import Result, Solution, predict
 from pinnkit.training import Training
+from pinnkit.trial import Enrichments
 
 SCHEMA = 1
 UNDETERMINED = 0.5  # relative standard deviation from which an unknown coefficient is not known
@@ -41,9 +42,10 @@ def judged(
         found, truth = mean(points) if mean else predict(trial, points), reference.value(points)
     metrics = _metrics(training, reference, seconds, found, truth)
     metrics["verdict"] = _verdict(training, reference, found, truth)
-    if isinstance(trial.enrichment, CornerFunctions) and not problem.transient:
-        weights = trial.weight.detach()[0, trial.width :] * trial.amplitude[0]
-        metrics["corners"] = trial.enrichment.intensities(weights)
+    singular = trial.enrichment.parts[0] if isinstance(trial.enrichment, Enrichments) else trial.enrichment
+    if isinstance(singular, CornerFunctions) and not problem.transient:
+        weights = trial.weight.detach()[0, trial.width : trial.width + singular.count] * trial.amplitude[0]
+        metrics["corners"] = singular.intensities(weights)
     if training.findings:
         metrics |= training.findings
         metrics["verdict"] = _verdict_of_eigenvalues(training)

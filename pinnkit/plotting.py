@@ -1,5 +1,5 @@
-"""Figures of a result on its real domain: solution, error, residual, loss and collocation points; of a transfer
-or a committee, more.
+"""Figures of a result on its real domain: solution, error, residual, loss and collocation points; of a transfer,
+a committee or a corrected low fidelity, more.
 
 How they are drawn is the matter of `drawing`.
 """
@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
-from pinnkit import committee_figures, transfer_figures
+from pinnkit import committee_figures, correction_figures, transfer_figures
 from pinnkit.drawing import (
     COLOURS,
     GREY,
@@ -57,7 +57,7 @@ ROBUST = 99.5  # percentile of a residual's magnitude that its scale shows: it m
 
 
 def figures(result: Answer) -> dict[str, Figure]:
-    """The figures by name: solution, error, residual, loss and points, and those of a transfer or a committee.
+    """The figures by name: solution, error, residual, loss and points, and those of what else was asked for.
 
     There is no error without a reference, and no residual without a condition in the interior.
     """
@@ -69,7 +69,8 @@ def figures(result: Answer) -> dict[str, Figure]:
     }
     drawn = {name: draw(domain, shown) for name, shown in rows.items() if shown}
     drawn |= {"loss": _loss(result), "points": _points(result)}
-    return drawn | transfer_figures.figures(result) | committee_figures.figures(result)
+    more = (transfer_figures, committee_figures, correction_figures)
+    return drawn | {name: figure for room in more for name, figure in room.figures(result).items()}
 
 
 def save_plots(result: Answer, folder: Path) -> None:

@@ -58,11 +58,20 @@ class HeadPosterior:
         values, matrix = at.linear_jacobian(self.theta)
         scale = len(points) ** 0.5
         values, matrix = scale * values, scale * matrix
-        seen = torch.linalg.solve_triangular(self.factor.mT, matrix.mT, upper=False).mT
-        explained = ((seen @ self.directions.mT).square() * self.shrinkage).sum(1)
-        variance = (seen.square().sum(1) - explained).clamp_min(0)
+        deviation = self._deviation(matrix).reshape(len(fields), -1).T
         mean = (values + matrix @ self.change).reshape(len(fields), -1).T
-        return mean.double().cpu().numpy(), variance.sqrt().reshape(len(fields), -1).T.double().cpu().numpy()
+        return mean.double().cpu().numpy(), deviation.double().cpu().numpy()
+
+    def deviations(self, places: Tensor) -> Array:
+        """Standard deviations of linear parameters, in the shape of their places in θ."""
+        columns = (self.residuals.linear[None] == places.reshape(-1, 1)).to(self.factor)
+        return self._deviation(columns).reshape(places.shape).double().cpu().numpy()
+
+    def _deviation(self, rows: Tensor) -> Tensor:
+        """Of linear combinations (n, p) of the head: (n,)."""
+        seen = torch.linalg.solve_triangular(self.factor.mT, rows.mT, upper=False).mT
+        explained = ((seen @ self.directions.mT).square() * self.shrinkage).sum(1)
+        return (seen.square().sum(1) - explained).clamp_min(0).sqrt()
 
 
 def _value(field: str, **env: Any) -> Tensor:

@@ -88,11 +88,18 @@ def of_data(residuals: Residuals) -> Tensor:
 
 
 def sizes(residuals: Residuals) -> Tensor:
-    """1 for each feature, the root mean square for each singular function, (columns,)."""
+    """1 for each feature, the root mean square for each singular function, 0 for functions of the problem, (columns,).
+
+    The latter are of any size: what is known of ρ in u = ρ w + δ are the data alone.
+    """
     trial = residuals.trial
     ones = torch.ones(trial.width, dtype=trial.weight.dtype, device=trial.weight.device)
     if trial.enrichment is None:
         return ones
     points = torch.cat([block.field.points for block in residuals.blocks])
     values = trial.enrichment.jets(points.unbind(-1), [()])[0]
-    return torch.cat([ones, values.square().mean(0).sqrt()])
+    seen = values.square().mean(0).sqrt()
+    own = residuals.problem.enrichment
+    if own is not None:
+        seen[-own.count :] = 0
+    return torch.cat([ones, seen])

@@ -17,7 +17,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from torch import Tensor
 from pinnkit.errors import BadInput
 from pinnkit.geometry import Domain, SpaceTime
 from pinnkit.operators import normal_derivative
+from pinnkit.trial import Enrichment
 
 Environment = dict[str, Any]
 Residual = Callable[..., Tensor | tuple[Tensor, ...]]
@@ -234,6 +235,27 @@ class Unknown:
 
 
 @dataclass(frozen=True, eq=False)
+class LowFidelity:
+    """A cheap approximation of a problem's fields: another problem on its domain, solved coarsely, or a function.
+
+    A problem is solved `by` quartic finite elements, triangles at most the longer side of the domain / `resolution`
+    long, or by a network of `resolution` polynomials. A function gives the fields from coordinates by name, like
+    `Problem.exact`. One value of the problem itself costs `cost`, in units of one solution of the cheap one.
+    """
+
+    of: "Problem | Callable[..., Any]"
+    by: Literal["elements", "network"] = "elements"
+    resolution: int = 4
+    cost: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.by not in ("elements", "network"):
+            raise BadInput("low_fidelity", f"it is solved by {self.by!r}", "choose from elements, network")
+        if self.resolution < 1:
+            raise BadInput("low_fidelity", f"its resolution is {self.resolution}", "it must be ≥ 1")
+
+
+@dataclass(frozen=True, eq=False)
 class Problem:
     """What is to be solved: conditions on the fields over a domain.
 
@@ -242,6 +264,9 @@ class Problem:
 
     With `modes`, the problem is homogeneous, and wanted are as many of the smallest numbers `eigenvalue` that admit
     a solution other than zero, each with its solution; residuals ask for `eigenvalue`.
+
+    Where pieces are free and data were measured, `low_fidelity` may say roughly what happens there: the fields are then
+    u = ρ w + δ, where w agrees with it on the free pieces. Functions in `enrichment` join the features of any network.
     """
 
     domain: Domain
@@ -251,6 +276,8 @@ class Problem:
     exact: Callable[..., Any] | None = None
     free: tuple[str, ...] = ()
     modes: int = 0
+    low_fidelity: LowFidelity | None = None
+    enrichment: Enrichment | None = None
     name: str = "problem"
     description: str = ""
 
@@ -303,5 +330,15 @@ class Problem:
     def exact_values(self, points: Tensor) -> Tensor:
         """The exact fields, (n, fields), at points (n, d)."""
         assert self.exact is not None
-        out = call_by_name(self.exact, self.environment(points.unbind(-1), {}), "exact")
-        return torch.stack(out if isinstance(out, tuple) else (out,), -1)
+        return self.values_of(self.exact, points, "exact")
+
+    def values_of(self, function: Callable[..., Any], points: Tensor, owner: str) -> Tensor:
+        """What a function of coordinates by name gives for the fields, (n, fields), at points (n, d).
+
+        Raises BadInput where that is another number of fields.
+        """
+        out = call_by_name(function, self.environment(points.unbind(-1), {}), owner)
+        rows = out if isinstance(out, tuple) else (out,)
+        if len(rows) != len(self.fields):
+            raise BadInput(owner, f"it gives {len(rows)} fields", f"give {', '.join(self.fields)}")
+        return torch.stack([row + torch.zeros_like(points[:, 0]) for row in rows], -1)

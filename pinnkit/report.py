@@ -35,8 +35,8 @@ CAPTIONS = {
     "arms": "All ways to the solution over time, on the same points, with the same budget of seconds.",
     "before_after": "Distance from the reference on one logarithmic scale; if there is time, at its end. "
     "Crosses are sensors.",
-    "truth": "Predicted against true values, with bands of 95 %.",
-    "levels": "What the dear source adds to ρ times the cheap one.",
+    "truth": "Predicted against true values; bands, where there are any, are those of 95 %.",
+    "levels": "ρ times the cheap source, and what the dear one adds to it.",
     "band": "The mean, its members and their band along a section, and below all as distances from the mean.",
     "spread": "How far the members are apart, and how far their mean is from the reference, on one logarithmic scale. "
     "Crosses are sensors, circles points at which to measure next, the dashed line is the section of the other figure.",

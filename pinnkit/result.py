@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 
 from pinnkit import checkpoint
 from pinnkit.assembly import network
@@ -16,15 +17,15 @@ from pinnkit.corners import CornerFunctions
 from pinnkit.errors import BadInput, CheckpointUnusable
 from pinnkit.evaluation import Reference
 from pinnkit.lift import Lift
+from pinnkit.operators import Index
 from pinnkit.problem import INTERIOR, Problem
 from pinnkit.residuals import Collocation, residual_at
 from pinnkit.settings import Settings
-from pinnkit.trial import Enrichment, Trial, TrialShape
+from pinnkit.trial import Enrichment, Enrichments, Trial, TrialShape
 from pinnkit.vanishing import VanishingFunctions
 
 Array = NDArray[np.float64]
 CHUNK = 4000  # points evaluated at a time
-KNOWN = (CornerFunctions, VanishingFunctions)  # enrichments that a checkpoint keeps
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,26 @@ class Solution:
     def predict(self, points: ArrayLike) -> Array:
         """The fields, (n, fields), at points (n, d). Raises BadInput for another shape."""
         return predict(self.trial, points)
+
+
+class KnownSolution:
+    """A solution as an enrichment: its fields, each less its offset and over its amplitude."""
+
+    def __init__(self, solution: Solution) -> None:
+        self.solution, self.count = solution, len(solution.fields)
+        solution.trial.requires_grad_(False)
+
+    def jets(self, coordinates: Sequence[Tensor], indices: Sequence[Index]) -> Tensor:
+        """Partial derivatives (C, n, count) at points with these coordinates, (n,) each."""
+        trial, x = self.solution.trial, torch.stack(tuple(coordinates), -1)
+        at = trial.prepare(x.to(trial.weight), indices)
+        rows = trial(at)[[at.indices.index(index) for index in indices]]
+        offset = torch.stack([trial.offset if index == () else torch.zeros_like(trial.offset) for index in indices])
+        return ((rows - offset[:, None]) / trial.amplitude).to(x)
+
+    def to_plain(self) -> dict[str, Any]:
+        """What `from_plain` makes a solution of."""
+        return to_plain(self.solution)
 
 
 @dataclass(frozen=True)
@@ -104,6 +125,9 @@ def predict(trial: Trial, points: ArrayLike) -> Array:
     return torch.cat(parts).double().cpu().numpy()
 
 
+KNOWN = (CornerFunctions, VanishingFunctions, KnownSolution)  # enrichments that a checkpoint keeps
+
+
 @dataclass(frozen=True)
 class Result:
     """A solution together with the problem it solves and the reference it was compared with."""
@@ -114,6 +138,7 @@ class Result:
     collocation: Mapping[str, Collocation]
     transferred: Any = None  # the arms of a transfer, see arms.Transferred
     judgement: Any = None  # what a committee's truths say of it, see committee.Judgement
+    corrected: Any = None  # a low fidelity and what else it is compared with, see correction.Corrected
 
     @property
     def metrics(self) -> Mapping[str, Any]:
@@ -168,7 +193,7 @@ def to_plain(solution: Solution) -> dict[str, Any]:
     trial = solution.trial
     return {
         "shape": shape_to_plain(trial.shape),
-        "enrichment": trial.enrichment.to_plain() if isinstance(trial.enrichment, KNOWN) else None,
+        "enrichment": _plain_enrichment(trial.enrichment),
         "exact": trial.exact.to_plain() if isinstance(trial.exact, Lift) else None,
         "network": {name: value.detach().clone() for name, value in trial.state_dict().items()},
         "settings": solution.settings.to_mapping(),
@@ -209,10 +234,24 @@ def from_plain(plain: Mapping[str, Any], features: torch.nn.Module | None = None
     return Solution(trial, settings, plain["metrics"], plain["history"])
 
 
+def _plain_enrichment(enrichment: Enrichment | None) -> Any:
+    if isinstance(enrichment, Enrichments):
+        return {"parts": [_plain_enrichment(part) for part in enrichment.parts]}
+    return enrichment.to_plain() if isinstance(enrichment, KNOWN) else None
+
+
 def _enrichment(plain: Any, exact: Lift | None) -> Enrichment | None:
-    if not plain:
-        return None
-    return VanishingFunctions.from_plain(plain, exact) if exact else CornerFunctions.from_plain(plain)
+    match plain:
+        case None:
+            return None
+        case {"parts": parts}:
+            known = [_enrichment(part, exact) for part in parts]
+            return Enrichments([part for part in known if part is not None])
+        case {"network": _}:
+            return KnownSolution(from_plain(plain))
+        case _ if exact is not None:
+            return VanishingFunctions.from_plain(plain, exact)
+    return CornerFunctions.from_plain(plain)
 
 
 def load(path: str | Path, features: torch.nn.Module | None = None) -> Solution:

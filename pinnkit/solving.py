@@ -29,8 +29,8 @@ log = logging.getLogger(__name__)
 
 def check_run(problem: Problem, settings: Settings) -> None:
     """Raises BadInput where the problem, or what is asked for it, makes no sense."""
-    if isinstance(settings.task, Multifidelity):
-        what = f"{settings.problem.name} is one equation, not observations of several fidelities"
+    if isinstance(settings.task, Multifidelity) and problem.low_fidelity is None:
+        what = f"{settings.problem.name} is one equation, without a low fidelity"
         raise BadInput("task", what, "write task=solve, or problem=forrester")
     check(problem)
     check_device(settings.device, settings.dtype)

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from pinnkit import catalogue, checkpoint, committee_words, fusion
+from pinnkit import catalogue, checkpoint, committee_words, correction, fusion
 from pinnkit.arms import check_transfer, compare
 from pinnkit.committee import check_committee, described, run_committee
 from pinnkit.errors import BadInput
@@ -18,12 +18,13 @@ from pinnkit.evaluation import Reference
 from pinnkit.fidelities import Fidelities
 from pinnkit.fusion import Fused, task_of, write_fused
 from pinnkit.fusion import fuse as fused
+from pinnkit.low_fidelity import check_low_fidelity, informed
 from pinnkit.merit import judged
 from pinnkit.problem import Problem
 from pinnkit.result import Result, Solution
 from pinnkit.result import load as load_solution
 from pinnkit.run_folder import to_resume, write_run
-from pinnkit.settings import Committee, Multifidelity, Pretrain, Settings, Transfer
+from pinnkit.settings import Committee, Multifidelity, Pretrain, Settings, Solve, Transfer
 from pinnkit.solving import check_run, reference_of, running, step_through, trained
 from pinnkit.sources import Source, family_training, source, untrained, variations
 from pinnkit.transfer_words import text_lines
@@ -36,6 +37,7 @@ def prepare(settings: Settings) -> Problem | Fidelities:
         task_of(settings)
         return problem
     check_run(problem, settings)
+    check_low_fidelity(problem, settings)
     if isinstance(settings.task, Transfer):
         check_transfer(problem, settings.task, untrained(settings.task.source, settings))
     if isinstance(settings.task, Pretrain):
@@ -109,6 +111,7 @@ def solve(
     chosen = _settings(problem, settings)
     built = problem if isinstance(problem, Problem) else catalogue.equation(chosen.problem)
     check_run(built, chosen)
+    check_low_fidelity(built, chosen)
     path, from_file = None if folder is None else Path(folder), not isinstance(problem, Problem)
     return _run(built, chosen, path, visible=False, features=features, from_file=from_file)
 
@@ -140,6 +143,7 @@ def transfer(
     built = problem if isinstance(problem, Problem) else catalogue.equation(chosen.problem)
     assert isinstance(chosen.task, Transfer)
     check_run(built, chosen)
+    check_low_fidelity(built, chosen)
     check_transfer(built, chosen.task, given.solution if given else untrained(chosen.task.source, chosen))
     path = None if folder is None else Path(folder)
     return _transfer(built, chosen, path, visible=False, given=given)
@@ -168,6 +172,8 @@ def _run(
             return _pretrain(problem, settings, folder, visible)
         case Committee():
             return _committee(problem, settings, folder, features is not None, from_file)
+        case _ if problem.low_fidelity is not None:
+            return _multifidelity(problem, settings, folder, visible, features)
     return _solve(problem, settings, folder, visible, features)
 
 
@@ -212,9 +218,32 @@ def _committee(problem: Problem, settings: Settings, folder: Path | None, featur
     with running(folder), TemporaryDirectory() as elsewhere:
         reference = reference_of(problem, settings)
         began = time.perf_counter()
+        problem = informed(problem)
         training, done = run_committee(problem, settings, reference, (folder or Path(elsewhere)) / "members", from_file)
         seconds = _seconds(start, began, time.perf_counter(), reference)
         result = described(problem, done, training, reference, seconds)
+        if folder is not None:
+            write_run(result, training, folder)
+    return result
+
+
+def _multifidelity(
+    problem: Problem, settings: Settings, folder: Path | None, visible: bool, features: nn.Module | None
+) -> Result:
+    start = time.perf_counter()
+    if isinstance(settings.task, Solve):
+        settings = replace(settings, task=Multifidelity())
+    kept = to_resume(settings, folder)
+    with running(folder):
+        reference = reference_of(problem, settings)
+        began = time.perf_counter()
+        own, low, w = correction.begin(problem)
+        training = trained(own, settings, features, kept, reference, folder, visible)
+        ended = time.perf_counter()
+        done = correction.compare(problem, settings, training, low, w, reference)
+        result = judged(training, reference, _seconds(start, began, ended, reference))
+        solution = replace(result.solution, metrics={**result.metrics, **done.metrics})
+        result = replace(result, corrected=done, solution=solution)
         if folder is not None:
             write_run(result, training, folder)
     return result
@@ -256,7 +285,7 @@ def summary(result: Result | Fused) -> str:
     took = m["seconds"]
     lines.append(f"  seconds            {took['train']:.1f} training + {took['reference']:.1f} reference")
     lines.append(f"  stopped because    {m['stop_reason']}")
-    if isinstance(result, Fused):
+    if isinstance(result, Fused) or result.corrected is not None:
         lines += _fused_lines(m)
     elif result.transferred is not None:
         lines += [f"  {line}" for line in text_lines(result.transferred)]

@@ -35,6 +35,18 @@ class Enrichment(Protocol):
         """Partial derivatives (C, n, count) at points with these coordinates, (n,) each; differentiable by them."""
 
 
+class Enrichments:
+    """Several of them, one beside the other."""
+
+    def __init__(self, parts: Sequence[Enrichment]) -> None:
+        self.parts = tuple(parts)
+        self.count = sum(part.count for part in parts)
+
+    def jets(self, coordinates: Sequence[Tensor], indices: Sequence[Index]) -> Tensor:
+        """Partial derivatives (C, n, count) at points with these coordinates, (n,) each."""
+        return torch.cat([part.jets(coordinates, indices) for part in self.parts], -1)
+
+
 class Exact(Protocol):
     """Dirichlet data that hold exactly."""
 
@@ -116,11 +128,9 @@ class Trial(nn.Module):
     def prepare(self, x: Tensor, wanted: Sequence[Index]) -> Prepared:
         """Constants of the points x (n, d) for a forward pass that carries the wanted derivatives."""
         indices = closure(wanted)
-        points = torch.zeros(len(indices), *x.shape, dtype=x.dtype, device=x.device)
-        points[0] = (x - self.centre) / self.halfwidth
-        for row, index in enumerate(indices):
-            if len(index) == 1:
-                points[row, :, index[0]] = 1 / self.halfwidth[index[0]]
+        rows: dict[Index, Tensor] = {(i,): slope.expand_as(x) for i, slope in enumerate(torch.diag(1 / self.halfwidth))}
+        rows[()] = (x - self.centre) / self.halfwidth
+        points = torch.stack([rows.get(index, torch.zeros_like(x)) for index in indices])
         exact = self.exact.jets(x.unbind(-1), indices) if self.exact else None
         return Prepared(indices, points, self._fixed(x, points, exact, indices), exact)
 

@@ -46,6 +46,7 @@ class KnownAnswer:
     settings: Settings = SETTINGS
     transferred: Any = None
     judgement: Any = None
+    corrected: Any = None
 
     def predict(self, points: Array) -> Array:
         return self.solution(points) + 1e-6 * ripple(points)[:, None]

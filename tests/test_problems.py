@@ -42,7 +42,8 @@ BARS = [
     ("inverse_heat", 1e-2, True),
 ]
 FUSED = {"forrester", "forrester_three_levels"}  # no equations
-OTHERS = FUSED | {"membrane_lshape", "hidden_edge"}  # eigenvalues; an edge of which the error is what noise leaves open
+OPEN = {"hidden_edge", "multifidelity_heat"}  # an edge of which the error is what noise leaves open
+OTHERS = FUSED | OPEN | {"membrane_lshape"}  # eigenvalues
 gallery = [pytest.param(name, bar, marks=pytest.mark.gallery if slow else ()) for name, bar, slow in BARS]
 
 

@@ -117,6 +117,18 @@ def _finite_elements(problem: Problem, kind: str, tolerance: float, cache: Path 
         return None
 
 
+def coarse_elements(problem: Problem, divisions: float) -> Callable[[Array], Array]:
+    """The field (n, 1) at points (n, 2) by finite elements on one coarse mesh. Raises NotSecondOrder."""
+    from pinnkit.reference.steady import solve_coarsely  # scikit-fem takes half a second to import
+    from pinnkit.reference.weak_form import BoundaryValueProblem
+
+    if not isinstance(problem.domain, Planar):
+        raise NotSecondOrder("coarse finite elements are for steady problems on planar domains")
+    forms = _Forms(problem)
+    found = solve_coarsely(problem.domain, BoundaryValueProblem(forms.interior, forms.boundary), divisions)
+    return lambda points: found.value(points)[:, None]
+
+
 def default_cache() -> Path:
     """Where references are kept: $PINNKIT_CACHE, or pinnkit in the user's cache folder."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"

@@ -10,7 +10,7 @@ from pinnkit.errors import BadInput
 from pinnkit.forms import Coefficients
 from pinnkit.reference.adaptivity import Solved, adapt
 from pinnkit.reference.elements import Space
-from pinnkit.reference.mesh import Array, PlanarDomain
+from pinnkit.reference.mesh import Array, PlanarDomain, triangulate
 from pinnkit.reference.solution import Solution
 from pinnkit.reference.weak_form import BoundaryValueProblem, assemble, dirichlet_values, solve_system
 
@@ -58,6 +58,18 @@ def solve_steady(
     seconds = time.perf_counter() - start
     elements = space.elements
     return FiniteElementSolution(elements.corners, elements.dofs, error, seconds, solved.snapshots[0])
+
+
+def solve_coarsely(domain: PlanarDomain, problem: BoundaryValueProblem, divisions: float) -> FiniteElementSolution:
+    """Solve a linear problem on one mesh, of triangles not larger than the domain's longer side / `divisions`.
+
+    Nobody estimates the error. Raises BadInput where the solution is not unique or not finite.
+    """
+    start = time.perf_counter()
+    space = Space(domain, triangulate(domain, divisions))
+    u, _ = _solve_level(space, problem, None, None)
+    elements = space.elements
+    return FiniteElementSolution(elements.corners, elements.dofs, np.nan, time.perf_counter() - start, u)
 
 
 def _solve_level(
