@@ -63,7 +63,9 @@ def relative_error(problem: Problem, reference) -> float:
 
 
 @pytest.mark.parametrize(
-    ("make", "tolerance"), [(manufactured, 1e-3), (manufactured, 1e-6), (transient, 1e-3)], ids=repr
+    ("make", "tolerance"),
+    [(manufactured, 1e-3), (manufactured, 1e-6), (transient, 1e-3)],
+    ids=lambda value: getattr(value, "__name__", repr(value)),
 )
 def test_finite_elements_are_right_within_their_own_estimate(make: Callable[[], Problem], tolerance: float) -> None:
     problem = make()
