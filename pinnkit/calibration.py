@@ -92,6 +92,7 @@ def students_half_width(spread: Array, members: int, level: float) -> Array:
 
 def normal_half_width(deviation: Array, level: float) -> Array:
     """Of the band in which a normal variable of that deviation lies."""
+    _check(level)
     return float(special.ndtri((1 + level) / 2)) * deviation
 
 

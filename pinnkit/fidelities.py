@@ -26,6 +26,15 @@ class Fidelity:
     noise: float | ArrayLike | None = 0.0
     cost: float = 1.0
 
+    def __post_init__(self) -> None:
+        for name in ("points", "values"):
+            try:
+                np.asarray(getattr(self, name), dtype=float)
+            except (TypeError, ValueError):
+                raise BadInput(name, "they are not an array of numbers", "give points (n, d) and values (n,)") from None
+        if not self.cost >= 0:
+            raise BadInput("cost", f"it is {self.cost}", "it must be ≥ 0")
+
     @property
     def x(self) -> Array:
         """The points as (n, d)."""
@@ -52,6 +61,8 @@ class Fidelities:
     description: str = ""
 
     def __post_init__(self) -> None:
+        if not (isinstance(self.levels, tuple | list) and all(isinstance(one, Fidelity) for one in self.levels)):
+            raise BadInput("levels", "they are no fidelities", "write Fidelities((Fidelity(…), Fidelity(…)), bounds)")
         if len(self.levels) < 2:
             raise BadInput("levels", f"there are {len(self.levels)}", "give at least two, from low to high fidelity")
         if self.box.shape != (2, len(self.coordinates)) or not (self.box[0] < self.box[1]).all():

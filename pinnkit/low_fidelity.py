@@ -69,6 +69,13 @@ def check_low_fidelity(problem: Problem, settings: Settings) -> None:
     if isinstance(low.of, Problem) and (low.of.coordinates, low.of.fields) != (problem.coordinates, problem.fields):
         what = f"its coordinates are {', '.join(low.of.coordinates)} and its fields {', '.join(low.of.fields)}"
         raise BadInput("low_fidelity", what, "take those of the problem")
+    if isinstance(low.of, Problem) and not _alike(low.of.domain.bounds, problem.domain.bounds):
+        what = f"its domain has the bounds {low.of.domain.bounds.tolist()}"
+        raise BadInput("low_fidelity", what, f"those of the problem are {problem.domain.bounds.tolist()}")
+
+
+def _alike(one: Array, other: Array) -> bool:
+    return bool(np.abs(one - other).max() <= 1e-9 * np.ptp(other, axis=0).max())
 
 
 def cheap(problem: Problem) -> Cheap:

@@ -251,8 +251,11 @@ class LowFidelity:
     def __post_init__(self) -> None:
         if self.by not in ("elements", "network"):
             raise BadInput("low_fidelity", f"it is solved by {self.by!r}", "choose from elements, network")
-        if self.resolution < 1:
-            raise BadInput("low_fidelity", f"its resolution is {self.resolution}", "it must be ≥ 1")
+        if not isinstance(self.resolution, int) or self.resolution < 1:
+            raise BadInput("low_fidelity", f"its resolution is {self.resolution}", "it must be a whole number ≥ 1")
+        if not (isinstance(self.of, Problem) or callable(self.of)):
+            what = f"it is of a {type(self.of).__name__}"
+            raise BadInput("low_fidelity", what, "give another Problem, or a function of coordinates by name")
 
 
 @dataclass(frozen=True, eq=False)
@@ -282,6 +285,9 @@ class Problem:
     description: str = ""
 
     def __post_init__(self) -> None:
+        if not isinstance(self.low_fidelity, LowFidelity | None):
+            what = f"it is a {type(self.low_fidelity).__name__}"
+            raise BadInput("low_fidelity", what, "write LowFidelity(…)")
         if self.modes:
             object.__setattr__(self, "unknowns", {**self.unknowns, EIGENVALUE: Unknown()})
 
@@ -341,4 +347,7 @@ class Problem:
         rows = out if isinstance(out, tuple) else (out,)
         if len(rows) != len(self.fields):
             raise BadInput(owner, f"it gives {len(rows)} fields", f"give {', '.join(self.fields)}")
+        if not all(isinstance(row, Tensor | float | int) for row in rows):
+            what = f"it gives a {type(rows[0]).__name__}"
+            raise BadInput(owner, what, "compute with torch, as in residuals, or give a number")
         return torch.stack([row + torch.zeros_like(points[:, 0]) for row in rows], -1)

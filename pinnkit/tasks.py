@@ -64,6 +64,8 @@ def fuse(problem: Fidelities | str, /, *, folder: str | Path | None = None, **se
 
     Raises BadInput, OutputFailed.
     """
+    if not isinstance(problem, Fidelities | str):
+        raise BadInput("problem", f"it is a {type(problem).__name__}", "give Fidelities, or a problem's name")
     task = settings.pop("task", {})
     named = {"name": Multifidelity.name, **({} if isinstance(task, str) else task)}
     chosen = _settings(problem, {**settings, "task": named})

@@ -61,6 +61,8 @@ def problem(
 ) -> Problem:
     if shape not in SHAPES:
         raise BadInput("problem.shape", f"unknown shape {shape!r}", f"choose from {', '.join(SHAPES)}")
+    if sensors < 1:
+        raise BadInput("problem.sensors", f"there are {sensors}", "take at least one")
     if not 0.1 <= depth <= 1:
         raise BadInput("problem.depth", f"it is {depth:g}", "it must be from 0.1 to 1")
     bumps = np.exp(-((WAVES[:, None] * pi * width / 2) ** 2)) * np.cos(pi * WAVES[:, None] * CENTRES)

@@ -1,6 +1,7 @@
 """Fused fidelities: the published case, what is written and read again, and what is refused."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -141,6 +142,23 @@ def test_data_that_say_nothing_are_refused_in_one_line(coarse: Fidelity, fine: F
     with pytest.raises(BadInput) as refused:
         fuse(Fidelities((coarse, fine), [0, 1]))
     assert "\n" not in str(refused.value) and str(refused.value).count("; ") >= 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: Fidelity(["a", "b"], [1, 2]),
+        lambda: Fidelity([0, 1], [1, 2], cost=-1),
+        lambda: Fidelities(FINE, [0, 1]),
+        lambda: Fidelities(((0, 1), (1, 2)), [0, 1]),
+        lambda: fuse(FINE),
+        lambda: fuse("forrester").band(X, 95),
+    ],
+    ids=["texts", "cost", "one", "pairs", "a level", "a percentage"],
+)
+def test_what_is_no_fidelity_is_refused(wrong: Callable[[], object]) -> None:
+    with pytest.raises(BadInput):
+        wrong()
 
 
 @pytest.mark.parametrize("size", [1e-12, 1e12])

@@ -160,6 +160,8 @@ def test_a_committee_spreads_about_the_corrected_field() -> None:
         ({}, {"task": "transfer"}, "task"),
         ({"low_fidelity": LowFidelity(lambda x, y: x / 0)}, {}, "low_fidelity"),
         ({"low_fidelity": LowFidelity(lambda x, y: (x, y))}, {}, "low_fidelity"),
+        ({"low_fidelity": LowFidelity(lambda x, y: x.detach().numpy())}, {}, "low_fidelity"),
+        ({"low_fidelity": LowFidelity(replace(built(), domain=Rectangle((5, 5), (6, 6))))}, {}, "low_fidelity"),
         ({"low_fidelity": None}, {"task": "multifidelity"}, "task"),
     ],
 )
@@ -175,9 +177,13 @@ def test_bad_parameters() -> None:
     for parameters, key in (({"shape": "disk"}, "shape"), ({"depth": 0.0}, "depth")):
         with pytest.raises(BadInput, match=f"problem.{key}"):
             built(**parameters)
+    for wrong in ({"low": "cheap"}, {"resolution": 0}, {"sensors": 0}):
+        with pytest.raises(BadInput, match=r"low_fidelity|sensors"):
+            built(**wrong)
+    for of in (np.ones(3), None):
+        with pytest.raises(BadInput, match="low_fidelity"):
+            LowFidelity(of)
     with pytest.raises(BadInput, match="low_fidelity"):
-        built(low="cheap")
-    with pytest.raises(BadInput, match="resolution"):
-        built(resolution=0)
+        replace(built(), low_fidelity=lambda x, y: x)
     w = lifted(built(), cheap(built()))
     assert with_function(built(), w).enrichment.count == 1
