@@ -6,14 +6,17 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from pinnkit.errors import BadInput
 from pinnkit.evaluation import Reference, relative_l2
 from pinnkit.fidelity import regress
+from pinnkit.linear_algebra import minimum_norm
 from pinnkit.low_fidelity import Cheap, cheap, lifted, with_function
 from pinnkit.merit import solution_of
-from pinnkit.posterior import head_posterior
+from pinnkit.prior import data_noise, of_data
 from pinnkit.problem import Problem
 from pinnkit.result import Solution
 from pinnkit.settings import Auto, LeastSquares, Multifidelity, Optimizer, Settings
@@ -85,12 +88,27 @@ def _errors(
 
 
 def _rho(training: Training, w: Solution) -> tuple[Array, Array]:
-    """ρ of each field on each of w, from the head, and its standard deviation by the posterior of the head."""
+    """ρ of each field on each of w, and its standard deviation σ / ‖j⊥‖.
+
+    j⊥ is the part of its column of J, prior rows included, that the rest of the head cannot imitate, and σ the noise of
+    data rows. That of an evidence that holds conditions to round-off would take what w lacks of them for knowledge.
+    """
     trial, residuals = training.assembly.trial, training.assembly.residuals
     scale = (trial.amplitude[:, None] / w.trial.amplitude.to(trial.amplitude)[None]).double().cpu().numpy()
     last = trial.weight.detach()[:, -w.trial.weight.shape[0] :].double().cpu().numpy()
     places = residuals.places(["weight"]).reshape(trial.weight.shape)[:, -w.trial.weight.shape[0] :]
-    return scale * last, scale * head_posterior(residuals).deviations(places)
+    r, matrix = residuals.linear_jacobian(training.theta)
+    noisy = of_data(residuals)
+    sigma = data_noise(residuals) or float(r[: len(noisy)][noisy].square().mean().sqrt())
+    own = [_own_part(matrix, int((residuals.linear == place).nonzero())) for place in places.reshape(-1)]
+    deviation = np.array([sigma / part if part > 0 else np.inf for part in own]).reshape(places.shape)
+    return scale * last, scale * deviation
+
+
+def _own_part(matrix: Tensor, k: int) -> float:
+    """The length of what the other columns of a matrix cannot imitate of one."""
+    others = torch.cat([matrix[:, :k], matrix[:, k + 1 :]], 1)
+    return float((matrix[:, k] - others @ minimum_norm(others, matrix[:, k])).norm())
 
 
 def _high_only(problem: Problem, settings: Settings) -> dict[str, Alone]:

@@ -62,11 +62,6 @@ class HeadPosterior:
         mean = (values + matrix @ self.change).reshape(len(fields), -1).T
         return mean.double().cpu().numpy(), deviation.double().cpu().numpy()
 
-    def deviations(self, places: Tensor) -> Array:
-        """Standard deviations of linear parameters, in the shape of their places in θ."""
-        columns = (self.residuals.linear[None] == places.reshape(-1, 1)).to(self.factor)
-        return self._deviation(columns).reshape(places.shape).double().cpu().numpy()
-
     def _deviation(self, rows: Tensor) -> Tensor:
         """Of linear combinations (n, p) of the head: (n,)."""
         seen = torch.linalg.solve_triangular(self.factor.mT, rows.mT, upper=False).mT

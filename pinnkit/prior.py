@@ -46,12 +46,12 @@ def lean_on_data(residuals: Residuals, sample: torch.Generator | None = None) ->
     centre = residuals.theta
     if sample is not None:
         drawn = torch.randn(len(centre), generator=sample, dtype=torch.float64).to(centre)
-        deviation = _noise(residuals) or missed
+        deviation = data_noise(residuals) or missed
         centre = centre + torch.where(strength > 0, deviation / strength.clamp_min(1e-300), 0.0) * drawn
     residuals.anchor = Anchor(strength, centre)
 
 
-def _noise(residuals: Residuals) -> float:
+def data_noise(residuals: Residuals) -> float:
     """Root mean square of the noise in the rows of data; 0 where it is not known."""
     conditions, squares = residuals.problem.conditions, []
     for block in residuals.blocks:

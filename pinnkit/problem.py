@@ -81,7 +81,7 @@ class Condition:
     `on` is "interior", or one or several names of boundary pieces or groups; with `points` (n, d) it is where data were
     measured, and `values` are further named arguments (n,) of the residual. With `partner`, the boundary piece `on` is
     paired with another one, point by point, and every field `u` is also known there as `u_partner`. `noise` is the
-    standard deviation of measured data, relative to how much they vary, where it is known.
+    standard deviation of measured data, relative to how much they vary if they do, where it is known.
     """
 
     residual: Residual
@@ -95,7 +95,7 @@ class Condition:
     @property
     def deviation(self) -> float:
         """The standard deviation of measured data in their own unit; 0 where it is not known."""
-        return self.noise * float(np.std(self.values["measured"])) if self.noise else 0.0
+        return self.noise * (float(np.std(self.values["measured"])) or 1.0) if self.noise else 0.0
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.weight) and self.weight > 0):

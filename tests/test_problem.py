@@ -132,6 +132,13 @@ def test_periodic_fields_continue_in_value_and_slope() -> None:
         assert_close(slope, torch.full_like(slope, kink), rtol=0, atol=1e-14)
 
 
+@pytest.mark.parametrize("values", [[3.0], [3.0, 3.0], [1.0, 5.0]])
+def test_the_deviation_of_data_is_that_which_was_given(values: list[float]) -> None:
+    """Also of one value, which does not vary."""
+    condition = measured(np.zeros((len(values), 2)), np.array(values), 0.1)
+    assert condition.deviation == pytest.approx(0.1)
+
+
 def test_measurements_are_divided_by_their_relative_deviation() -> None:
     condition = measured(np.array([[0.1, 0.2], [0.3, 0.4]]), np.array([1.0, 2.0]), np.array([0.5, 2.0]), field="T")
     values = {key: torch.tensor(value) for key, value in condition.values.items()}
