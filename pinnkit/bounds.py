@@ -16,7 +16,6 @@ bound towards a corner (singular functions where A varies) these points end at a
 has no area to speak of.
 """
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -41,6 +40,7 @@ from pinnkit.errors import BadInput, Diverged
 from pinnkit.geometry import Box, Domain, Planar
 from pinnkit.problem import INTERIOR, Problem
 from pinnkit.residuals import Collocation, Residuals, residual_at
+from pinnkit.result import predict
 from pinnkit.settings import LeastSquares, Network, Sampling, Settings
 from pinnkit.settings import Training as Limits
 from pinnkit.training import Training
@@ -89,7 +89,7 @@ class Barrier:
 
     def value(self, points: Array) -> Array:
         """The bound (n,) at points (n, d)."""
-        return self.factor * _values(self.trial, points)
+        return self.factor * predict(self.trial, points)[:, 0]
 
 
 def barrier(problem: Problem, settings: Settings, trials: Sequence[Trial]) -> Barrier | None:
@@ -237,7 +237,7 @@ def _tried(
     if not all(value > 0 for value in reached.values()):
         return None
     factor = MARGIN * max(left[name] / reached[name] for name in signs)
-    largest = max(float(_values(trial, points[name].points).max()) for name in signs)
+    largest = max(float(predict(trial, points[name].points).max()) for name in signs)
     lacking = max(wanted[name] / reached[name] for name in signs)
     return _Checked(Barrier(trial, factor, factor * largest), lacking < LOOSE)
 
@@ -288,9 +288,3 @@ def _smallest(problem: Problem, settings: Settings, signs: Mapping[str, float]) 
         theta[residuals.linear] += torch.from_numpy(found.x / lengths)
     residuals.assign(theta)
     return trial
-
-
-def _values(trial: Trial, points: Array) -> Array:
-    parts = np.array_split(points, math.ceil(len(points) / CHUNK))
-    with torch.no_grad():
-        return np.concatenate([trial(torch.as_tensor(part).to(trial.weight))[:, 0].double().numpy() for part in parts])

@@ -27,8 +27,7 @@ from pinnkit.merit import solution_of
 from pinnkit.problem import Condition, LowFidelity, Problem
 from pinnkit.reference.derived import coarse_elements
 from pinnkit.result import KnownSolution, Solution
-from pinnkit.settings import Committee as CommitteeTask
-from pinnkit.settings import LeastSquares, Multifidelity, Network, Optimizer, ProblemChoice, Settings, Solve
+from pinnkit.settings import LeastSquares, Network, Optimizer, ProblemChoice, Settings
 from pinnkit.solving import trained
 from pinnkit.trial import Enrichments
 
@@ -48,34 +47,6 @@ class Cheap:
     kind: str
     value: Callable[[Array], Array]  # points (n, d) -> fields (n, fields)
     seconds: float
-
-
-def check_low_fidelity(problem: Problem, settings: Settings) -> None:
-    """Raises BadInput where the problem has a low fidelity that cannot be used."""
-    low, task = problem.low_fidelity, settings.task
-    if low is None:
-        return
-    if not problem.open or problem.modes:
-        what = "the conditions leave nothing open for it to say"
-        raise BadInput("low_fidelity", what, "name free pieces and give measured data, or leave it out")
-    if not isinstance(task, Solve | CommitteeTask | Multifidelity):
-        raise BadInput("task", f"{problem.name} has a low fidelity", "write task=multifidelity, or task=committee")
-    if isinstance(task, Multifidelity) and task.model != "linear":
-        what = "of an equation there is u = ρ w + δ alone"
-        raise BadInput("task.model", what, "write task.model=linear")
-    if settings.network.boundary == "hard":
-        what = "w does not vanish where Dirichlet data hold exactly"
-        raise BadInput("network.boundary", what, "write network.boundary=soft")
-    if isinstance(low.of, Problem) and (low.of.coordinates, low.of.fields) != (problem.coordinates, problem.fields):
-        what = f"its coordinates are {', '.join(low.of.coordinates)} and its fields {', '.join(low.of.fields)}"
-        raise BadInput("low_fidelity", what, "take those of the problem")
-    if isinstance(low.of, Problem) and not _alike(low.of.domain.bounds, problem.domain.bounds):
-        what = f"its domain has the bounds {low.of.domain.bounds.tolist()}"
-        raise BadInput("low_fidelity", what, f"those of the problem are {problem.domain.bounds.tolist()}")
-
-
-def _alike(one: Array, other: Array) -> bool:
-    return bool(np.abs(one - other).max() <= 1e-9 * np.ptp(other, axis=0).max())
 
 
 def cheap(problem: Problem) -> Cheap:

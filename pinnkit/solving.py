@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 
 from pinnkit import growth, modes
@@ -18,7 +19,7 @@ from pinnkit.problem import Problem
 from pinnkit.reference.derived import default_cache, reference_for
 from pinnkit.result import shape_to_plain
 from pinnkit.run_folder import keep, write_status
-from pinnkit.settings import LBFGS, AdamLBFGS, Multifidelity, Settings, SSBroyden, check_device
+from pinnkit.settings import LBFGS, AdamLBFGS, Committee, Multifidelity, Settings, Solve, SSBroyden, check_device
 from pinnkit.signals import catching, raising
 from pinnkit.training import Training
 from pinnkit.wellposed import check
@@ -43,6 +44,35 @@ def check_run(problem: Problem, settings: Settings) -> None:
         )
     if settings.reference.kind == "exact" and problem.exact is None:
         raise BadInput("reference.kind", "the problem has no exact solution", "use auto, fem or none")
+    _check_low_fidelity(problem, settings)
+
+
+def _check_low_fidelity(problem: Problem, settings: Settings) -> None:
+    """Raises BadInput where the problem has a low fidelity that cannot be used."""
+    low, task = problem.low_fidelity, settings.task
+    if low is None:
+        return
+    if not problem.open or problem.modes:
+        what = "the conditions leave nothing open for it to say"
+        raise BadInput("low_fidelity", what, "name free pieces and give measured data, or leave it out")
+    if not isinstance(task, Solve | Committee | Multifidelity):
+        raise BadInput("task", f"{problem.name} has a low fidelity", "write task=multifidelity, or task=committee")
+    if isinstance(task, Multifidelity) and task.model != "linear":
+        what = "of an equation there is u = ρ w + δ alone"
+        raise BadInput("task.model", what, "write task.model=linear")
+    if settings.network.boundary == "hard":
+        what = "w does not vanish where Dirichlet data hold exactly"
+        raise BadInput("network.boundary", what, "write network.boundary=soft")
+    if isinstance(low.of, Problem) and (low.of.coordinates, low.of.fields) != (problem.coordinates, problem.fields):
+        what = f"its coordinates are {', '.join(low.of.coordinates)} and its fields {', '.join(low.of.fields)}"
+        raise BadInput("low_fidelity", what, "take those of the problem")
+    if isinstance(low.of, Problem) and not _alike(low.of.domain.bounds, problem.domain.bounds):
+        what = f"its domain has the bounds {low.of.domain.bounds.tolist()}"
+        raise BadInput("low_fidelity", what, f"those of the problem are {problem.domain.bounds.tolist()}")
+
+
+def _alike(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
+    return bool(np.abs(one - other).max() <= 1e-9 * np.ptp(other, axis=0).max())
 
 
 @contextmanager

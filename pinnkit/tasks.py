@@ -18,7 +18,7 @@ from pinnkit.evaluation import Reference
 from pinnkit.fidelities import Fidelities
 from pinnkit.fusion import Fused, task_of, write_fused
 from pinnkit.fusion import fuse as fused
-from pinnkit.low_fidelity import check_low_fidelity, informed
+from pinnkit.low_fidelity import informed
 from pinnkit.merit import judged
 from pinnkit.problem import Problem
 from pinnkit.result import Result, Solution
@@ -37,7 +37,6 @@ def prepare(settings: Settings) -> Problem | Fidelities:
         task_of(settings)
         return problem
     check_run(problem, settings)
-    check_low_fidelity(problem, settings)
     if isinstance(settings.task, Transfer):
         check_transfer(problem, settings.task, untrained(settings.task.source, settings))
     if isinstance(settings.task, Pretrain):
@@ -113,7 +112,6 @@ def solve(
     chosen = _settings(problem, settings)
     built = problem if isinstance(problem, Problem) else catalogue.equation(chosen.problem)
     check_run(built, chosen)
-    check_low_fidelity(built, chosen)
     path, from_file = None if folder is None else Path(folder), not isinstance(problem, Problem)
     return _run(built, chosen, path, visible=False, features=features, from_file=from_file)
 
@@ -145,7 +143,6 @@ def transfer(
     built = problem if isinstance(problem, Problem) else catalogue.equation(chosen.problem)
     assert isinstance(chosen.task, Transfer)
     check_run(built, chosen)
-    check_low_fidelity(built, chosen)
     check_transfer(built, chosen.task, given.solution if given else untrained(chosen.task.source, chosen))
     path = None if folder is None else Path(folder)
     return _transfer(built, chosen, path, visible=False, given=given)
