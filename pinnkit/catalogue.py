@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 from pinnkit.conversion import choose_from, convert
 from pinnkit.errors import BadInput, PinnkitError
-from pinnkit.fidelities import Fidelities
 from pinnkit.home import folder
 from pinnkit.settings import ProblemChoice, unknown_key
+from pinnkit.study import Study
 
 if TYPE_CHECKING:
     from pinnkit.problem import Problem
@@ -33,19 +33,19 @@ class ProblemFile:
     name: str
     path: Path
     description: str
-    function: "Callable[..., Problem | Fidelities]"
+    function: "Callable[..., Problem | Study]"
 
     @property
     def parameters(self) -> dict[str, Any]:
         """Name → default value."""
         return {name: p.default for name, p in inspect.signature(self.function).parameters.items()}
 
-    def build(self, **parameters: Any) -> "Problem | Fidelities":
+    def build(self, **parameters: Any) -> "Problem | Study":
         """The problem with some of its parameters chosen. Raises BadInput."""
         from pinnkit.problem import Problem  # torch takes seconds, and naming problems does not need it
 
         built = _blaming(self.path, self.function, **self._checked(parameters))
-        if not isinstance(built, Problem | Fidelities):
+        if not isinstance(built, Problem | Study):
             what = f"{self.path.name}: problem() returned a {type(built).__name__}"
             raise BadInput("problem", what, "return a pinnkit.Problem, or pinnkit.Fidelities")
         return replace(built, name=self.name, description=built.description or self.description)
@@ -74,7 +74,7 @@ def load(name: str) -> ProblemFile:
     return ProblemFile(path.stem, path.absolute(), inspect.getdoc(module) or "", _function(module, path))
 
 
-def build(choice: ProblemChoice) -> "Problem | Fidelities":
+def build(choice: ProblemChoice) -> "Problem | Study":
     """The problem that the settings ask for. Raises BadInput."""
     return replace(load(choice.file or choice.name).build(**choice.parameters), name=choice.name)
 
@@ -82,8 +82,8 @@ def build(choice: ProblemChoice) -> "Problem | Fidelities":
 def equation(choice: ProblemChoice) -> "Problem":
     """Likewise, where an equation is wanted."""
     built = build(choice)
-    if isinstance(built, Fidelities):
-        raise BadInput("problem", f"{choice.name} has observations and no equation", "choose another one")
+    if isinstance(built, Study):
+        raise BadInput("problem", f"{choice.name} has data and no equation", "choose another one")
     return built
 
 
@@ -98,7 +98,7 @@ def _module(path: Path) -> ModuleType:
     return module
 
 
-def _function(module: ModuleType, path: Path) -> "Callable[..., Problem | Fidelities]":
+def _function(module: ModuleType, path: Path) -> "Callable[..., Problem | Study]":
     function = getattr(module, "problem", None)
     if not callable(function):
         raise BadInput("problem", f"{path.name} has no function problem()", "define problem(…) -> Problem")

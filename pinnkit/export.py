@@ -75,6 +75,9 @@ class Reported(Protocol):
     @property
     def corrected(self) -> Any: ...  # of a low fidelity, see correction.Corrected
 
+    @property
+    def captions(self) -> Mapping[str, str]: ...  # of figures other than those of a field, see finding.Finding
+
 
 class Answer(Reported, Protocol):
     """What of a result is shown and written."""

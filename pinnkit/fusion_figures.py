@@ -1,6 +1,5 @@
 """Figures of fused fidelities: the curve with its band, ρ and δ of each step, and predicted against true values."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from pinnkit.drawing import COLOURS, GREY, INK, SMALL, blank, legend_beside, save, tidy
+from pinnkit.drawing import COLOURS, GREY, INK, SMALL, blank, legend_beside, tidy
 from pinnkit.fidelity import Autoregression
 
 Array = NDArray[np.float64]
@@ -24,11 +23,6 @@ def figures(found: Any) -> dict[str, Figure]:
     if isinstance(found.model, Autoregression) and len(found.problem.coordinates) == 1:
         drawn["levels"] = _levels(found)
     return drawn
-
-
-def save_plots(found: Any, folder: Path) -> None:
-    """Write plots/<name>.png into the folder."""
-    save(figures(found), folder)
 
 
 def _line(found: Any) -> Array:

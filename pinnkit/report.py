@@ -45,6 +45,8 @@ CAPTIONS = {
     "features": "The first features as the source gives them, over the new domain, each on its own scale about zero.",
 }
 
+OF_SOLUTIONS = ("solution", "error", "residual", "loss", "truth", "levels")
+
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 60rem; margin: 2rem auto;
        padding: 0 1.5rem }
@@ -85,7 +87,8 @@ def _page(result: Reported, plots: Path) -> str:
     title, _, description = result.problem.description.strip().partition("\n")
     title = escape(title.rstrip(".") or result.problem.name)
     settings = _settings(result)
-    results = "".join(_figure(plots, name) for name in ("solution", "error", "residual", "loss", "truth", "levels"))
+    captions = result.captions or {name: CAPTIONS[name] for name in OF_SOLUTIONS}
+    results = "".join(_figure(plots, name, caption) for name, caption in captions.items())
     return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{title}</title><style>{STYLE}</style></head><body>
@@ -95,7 +98,7 @@ def _page(result: Reported, plots: Path) -> str:
 {_tiles(result.metrics)}
 <h2>The problem</h2>
 {typeset(description)}
-{_figure(plots, "points")}
+{_figure(plots, "points", CAPTIONS["points"])}
 <h2>The answer</h2>
 {results}
 {_transfer(result.transferred, plots)}{_committee(result, plots)}<h2>Figures of merit</h2>
@@ -141,7 +144,7 @@ def _transfer(transferred: Transferred | None, plots: Path) -> str:
         for line in table(transferred)
     )
     said = "".join(f"<p>{escape(phrase[0].upper() + phrase[1:])}.</p>" for phrase in findings(transferred))
-    figures = "".join(_figure(plots, name) for name in ("arms", "before_after", "features"))
+    figures = "".join(_figure(plots, name, CAPTIONS[name]) for name in ("arms", "before_after", "features"))
     return f"""<h2>The transfer</h2>
 <p>The features come from {escape(transferred.source.name)}.</p>
 <table><tr>{head}</tr>{rows}</table>
@@ -165,7 +168,7 @@ def _committee(result: Any, plots: Path) -> str:
         rows.append(f"<tr><th>{line.seed}</th>{cells}</tr>")
     phrases = committee_words.findings(judgement, result.metrics)
     said = "".join(f"<p>{escape(phrase[0].upper() + phrase[1:])}.</p>" for phrase in phrases)
-    figures = "".join(_figure(plots, name) for name in ("band", "spread", "calibration"))
+    figures = "".join(_figure(plots, name, CAPTIONS[name]) for name in ("band", "spread", "calibration"))
     return f"""<h2>The committee</h2>
 <table><tr>{head}</tr>{"".join(rows)}</table>
 {said}
@@ -186,10 +189,10 @@ def _source_in_python(result: Reported) -> str:
     return "<p>The source was given in Python: set <code>task.source</code> to the folder in which it is kept.</p>\n"
 
 
-def _figure(plots: Path, name: str) -> str:
+def _figure(plots: Path, name: str, caption: str) -> str:
     """The figure of that name, as a picture in the page, and its animation; nothing if there is none."""
     images = [_image(path) for path in (plots / f"{name}.png", plots / f"{name}.gif") if path.exists()]
-    return f"<figure>{''.join(images)}<figcaption>{CAPTIONS[name]}</figcaption></figure>" if images else ""
+    return f"<figure>{''.join(images)}<figcaption>{escape(caption)}</figcaption></figure>" if images else ""
 
 
 def _image(path: Path) -> str:

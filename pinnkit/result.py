@@ -158,6 +158,11 @@ class Result:
         return self.solution.unknowns
 
     @property
+    def captions(self) -> Mapping[str, str]:
+        """Figures are those that any field has."""
+        return {}
+
+    @property
     def missed_tolerance(self) -> bool:
         """Whether an accuracy was asked for and not shown to be reached."""
         return self.settings.tolerance is not None and self.metrics["verdict"] != "trusted"
@@ -261,8 +266,8 @@ def load(path: str | Path, features: torch.nn.Module | None = None) -> Solution:
     set. Raises CheckpointUnusable.
     """
     kept = checkpoint.read(Path(path))
-    if "levels" in kept["solution"]:
-        raise BadInput("path", f"{path} holds fused observations, and no network", "choose the run of an equation")
+    if "kind" in kept["solution"]:
+        raise BadInput("path", f"{path} holds no solution of an equation", "choose the run of an equation")
     first = from_plain(kept["solution"], features)
     if "members" not in kept:
         return first

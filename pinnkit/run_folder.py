@@ -37,7 +37,7 @@ def write_run(result: Result, training: Training, folder: Path) -> None:
 
     keep(training, result.metrics, folder, _members(result.solution))
     write_json(folder / "metrics.json", dict(result.metrics))
-    write_atomically(folder / "history.csv", _csv(result.history).encode())
+    write_atomically(folder / "history.csv", csv_text(result.history).encode())
     export.write_npz(result, folder / "solution.npz")
     export.write_vtu(result, folder / "solution.vtu")
     plotting.save_plots(result, folder)
@@ -45,7 +45,8 @@ def write_run(result: Result, training: Training, folder: Path) -> None:
     write_status(folder, "done")
 
 
-def _csv(history: Any) -> str:
+def csv_text(history: Any) -> str:
+    """Rows as CSV, with the columns of all of them."""
     columns = list(dict.fromkeys(key for row in history for key in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")

@@ -6,18 +6,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, overload
 
 from torch import nn
 
 from pinnkit import catalogue, checkpoint, committee_words, correction, fusion
 from pinnkit.arms import check_transfer, compare
 from pinnkit.committee import check_committee, described, run_committee
-from pinnkit.errors import BadInput
+from pinnkit.errors import BadInput, CheckpointUnusable
 from pinnkit.evaluation import Reference
-from pinnkit.fidelities import Fidelities
-from pinnkit.fusion import Fused, task_of, write_fused
-from pinnkit.fusion import fuse as fused
+from pinnkit.finding import Finding, write_finding
+from pinnkit.fusion import Fidelities, Fused
 from pinnkit.low_fidelity import informed
 from pinnkit.merit import judged
 from pinnkit.problem import Problem
@@ -27,14 +26,17 @@ from pinnkit.run_folder import to_resume, write_run
 from pinnkit.settings import Committee, Multifidelity, Pretrain, Settings, Solve, Transfer
 from pinnkit.solving import check_run, reference_of, running, step_through, trained
 from pinnkit.sources import Source, family_training, source, untrained, variations
+from pinnkit.study import Study
 from pinnkit.transfer_words import text_lines
 
+FINDINGS: tuple[type[Finding], ...] = (Fused,)
 
-def prepare(settings: Settings) -> Problem | Fidelities:
+
+def prepare(settings: Settings) -> Problem | Study:
     """The problem that the settings ask for, checked. Raises BadInput."""
     problem = catalogue.build(settings.problem)
-    if isinstance(problem, Fidelities):
-        task_of(settings)
+    if isinstance(problem, Study):
+        problem.check(settings)
         return problem
     check_run(problem, settings)
     if isinstance(settings.task, Transfer):
@@ -46,14 +48,12 @@ def prepare(settings: Settings) -> Problem | Fidelities:
     return problem
 
 
-def run(settings: Settings, folder: Path) -> Result | Fused:
+def run(settings: Settings, folder: Path) -> Result | Finding:
     """Do what the settings say, into a run folder."""
     problem = prepare(settings)
-    return (
-        _fuse(problem, settings, folder)
-        if isinstance(problem, Fidelities)
-        else _run(problem, settings, folder, visible=True)
-    )
+    if isinstance(problem, Study):
+        return _study(problem, settings, folder)
+    return _run(problem, settings, folder, visible=True)
 
 
 def fuse(problem: Fidelities | str, /, *, folder: str | Path | None = None, **settings: Any) -> Fused:
@@ -70,37 +70,57 @@ def fuse(problem: Fidelities | str, /, *, folder: str | Path | None = None, **se
     chosen = _settings(problem, {**settings, "task": named})
     built = problem if isinstance(problem, Fidelities) else catalogue.build(chosen.problem)
     if not isinstance(built, Fidelities):
-        raise BadInput("problem", f"{built.name} is an equation", "write solve(…)")
-    return _fuse(built, chosen, None if folder is None else Path(folder))
+        what = "is an equation" if isinstance(built, Problem) else "has no fidelities"
+        raise BadInput("problem", f"{built.name} {what}", "write solve(…)")
+    found = _study(built, chosen, None if folder is None else Path(folder))
+    assert isinstance(found, Fused)
+    return found
 
 
-def load(path: str | Path, features: nn.Module | None = None) -> Solution | Fused:
-    """What a run folder, or a checkpoint, holds: a solution, a committee, or fused fidelities; nothing else is needed.
+def load(path: str | Path, features: nn.Module | None = None) -> Any:
+    """What a run folder or a checkpoint holds: a Solution, a Committee, or what a study found; nothing else is needed.
 
     A solution whose features were the user's own module needs an instance of that module, whose parameters are then
     set. Raises CheckpointUnusable.
     """
     kept = checkpoint.read(Path(path))["solution"]
-    return fusion.from_plain(kept) if "levels" in kept else load_solution(path, features)
+    if "kind" not in kept:
+        return load_solution(path, features)
+    for kind in FINDINGS:
+        if kind.kind == kept["kind"]:
+            return kind.from_plain(kept)
+    raise CheckpointUnusable(f"{path}: it is of another version of pinnkit; start anew")
 
 
-def _fuse(problem: Fidelities, settings: Settings, folder: Path | None) -> Fused:
+def _study(problem: Study, settings: Settings, folder: Path | None) -> Finding:
     with running(folder):
-        result = fused(problem, settings)
+        found: Finding = problem.answer(settings)
         if folder is not None:
-            write_fused(result, folder)
-    return result
+            write_finding(found, folder)
+    return found
+
+
+@overload
+def solve(problem: Problem, /, **settings: Any) -> Result: ...
+
+
+@overload
+def solve(problem: Study, /, **settings: Any) -> Finding: ...
+
+
+@overload
+def solve(problem: str, /, **settings: Any) -> Any: ...
 
 
 def solve(
-    problem: Problem | str,
+    problem: Problem | Study | str,
     /,
     *,
     folder: str | Path | None = None,
     features: nn.Module | None = None,
     **settings: Any,
-) -> Result:
-    """Solve a problem: one of ours by name, your own by the path of its file, or a `Problem`.
+) -> Any:
+    """Solve a problem: one of ours by name, your own by the path of its file, a `Problem`, or a study (`Fidelities`).
 
     Further arguments are settings as on the command line, groups as mappings, or as names where they have them:
 
@@ -110,9 +130,12 @@ def solve(
     leaves its files there. Raises BadInput, Diverged, OutputFailed.
     """
     chosen = _settings(problem, settings)
-    built = problem if isinstance(problem, Problem) else catalogue.equation(chosen.problem)
+    built = catalogue.build(chosen.problem) if isinstance(problem, str) else problem
+    path, from_file = None if folder is None else Path(folder), isinstance(problem, str)
+    if isinstance(built, Study):
+        built.check(chosen)
+        return _study(built, chosen, path)
     check_run(built, chosen)
-    path, from_file = None if folder is None else Path(folder), not isinstance(problem, Problem)
     return _run(built, chosen, path, visible=False, features=features, from_file=from_file)
 
 
@@ -148,7 +171,7 @@ def transfer(
     return _transfer(built, chosen, path, visible=False, given=given)
 
 
-def _settings(problem: Problem | Fidelities | str, settings: Mapping[str, Any]) -> Settings:
+def _settings(problem: Problem | Study | str, settings: Mapping[str, Any]) -> Settings:
     groups = {key: {"name": value} if key in ("optimizer", "network", "task") and isinstance(value, str) else value
               for key, value in settings.items()}  # fmt: skip
     if not isinstance(problem, str):
@@ -267,7 +290,7 @@ def _solve(
     return result
 
 
-def summary(result: Result | Fused) -> str:
+def summary(result: Result | Finding) -> str:
     """A few lines that say what was found, how well, and in what time."""
     m = result.metrics
     lines = [f"{m['problem']}: {m['verdict']}"]
@@ -284,20 +307,12 @@ def summary(result: Result | Fused) -> str:
     took = m["seconds"]
     lines.append(f"  seconds            {took['train']:.1f} training + {took['reference']:.1f} reference")
     lines.append(f"  stopped because    {m['stop_reason']}")
-    if isinstance(result, Fused) or result.corrected is not None:
-        lines += _fused_lines(m)
+    if isinstance(result, Finding):
+        lines += result.lines()
+    elif result.corrected is not None:
+        lines += fusion.lines(m)
     elif result.transferred is not None:
         lines += [f"  {line}" for line in text_lines(result.transferred)]
     elif result.judgement is not None:
         lines += [f"  {line}" for line in committee_words.text_lines(result.judgement, m)]
     return "\n".join(lines)
-
-
-def _fused_lines(m: Mapping[str, Any]) -> list[str]:
-    lines = []
-    if m["rmse"] is not None:
-        alone = ", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in m["alone"].items())
-        lines.append(f"  rmse               {m['rmse']:.3g}   (alone: {alone})")
-    for value, deviation in zip(m["rho"], m["rho_deviation"], strict=True):
-        lines.append(f"  rho                {value:.6g} ± {deviation:.1g}")
-    return lines

@@ -1,7 +1,7 @@
 """Results of known functions, to be drawn, reported and exported without training anything."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -47,6 +47,7 @@ class KnownAnswer:
     transferred: Any = None
     judgement: Any = None
     corrected: Any = None
+    captions: Mapping[str, str] = field(default_factory=dict)
 
     def predict(self, points: Array) -> Array:
         return self.solution(points) + 1e-6 * ripple(points)[:, None]

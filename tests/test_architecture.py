@@ -12,8 +12,8 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "pinnkit"
 
 ROOMS = (
-    "errors", "home", "conversion", "settings", "acquisition", "calibration", "measurements", "fidelity", "fidelities",
-    "progress", "signals",
+    "errors", "home", "conversion", "settings", "study", "acquisition", "calibration", "measurements", "fidelity",
+    "fidelities", "progress", "signals",
     "files", "chebyshev", "geometry", "forms", "linear_algebra", "operators", "networks", "polynomials", "hermite",
     "taylor", "lift", "trial", "optimizers", "problem", "coefficients", "wellposed", "corners", "boundary",
     "vanishing", "residuals", "prior", "posterior", "collocation", "evaluation", "reference", "catalogue",
@@ -22,7 +22,7 @@ ROOMS = (
     "correction_figures", "plotting", "report",
     "result", "bounds", "merit", "run_folder", "solving", "low_fidelity", "correction", "adaptation", "pretraining",
     "sources", "sensors",
-    "arms", "members", "committee", "fusion", "tasks",
+    "arms", "members", "committee", "finding", "fusion", "atoms", "tasks",
     "refusal", "composition", "sweep", "__main__",
 )  # fmt: skip
 

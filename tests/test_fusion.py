@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from pinnkit import Fidelities, Fidelity, catalogue, fuse, load, solve
+from pinnkit import Fidelities, Fidelity, catalogue, fuse, load, solve, transfer
 from pinnkit.errors import BadInput
 from pinnkit.fusion import Fused
 from pinnkit.fusion_figures import figures
@@ -172,10 +172,16 @@ def test_units_do_not_matter(size: float, forrester: tuple[Fused, Path]) -> None
 def test_equations_and_observations_are_told_apart() -> None:
     with pytest.raises(BadInput, match="is one equation"):
         solve("poisson_square", task="multifidelity")
+    with pytest.raises(BadInput, match="data and no equation"):
+        transfer("heat", "forrester")
     with pytest.raises(BadInput, match="observations and no equation"):
-        solve("forrester")
+        solve("forrester", task="committee")
     with pytest.raises(BadInput, match="is an equation"):
         fuse("poisson_square")
     with pytest.raises(BadInput, match="give at least two"):
         Fidelities((FINE,), [0, 1])
     assert isinstance(catalogue.load("forrester").build(), Fidelities)
+
+
+def test_solving_it_is_fusing_it(forrester: tuple[Fused, Path]) -> None:
+    assert_array_equal(solve("forrester").predict(X), forrester[0].predict(X))
