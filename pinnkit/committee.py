@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pinnkit import checkpoint
+from pinnkit import checkpoint, modes
 from pinnkit.acquisition import most_informative
 from pinnkit.assembly import assemble
 from pinnkit.bounds import KIND, barrier
@@ -81,8 +81,6 @@ class Judged(NamedTuple):
 
 def check_committee(problem: Problem, task: Task, features: bool = False) -> None:
     """Raises BadInput where a committee makes no sense."""
-    if problem.modes:
-        raise BadInput("task", "modes of different members have no common sign", "write task=solve")
     if features:
         raise BadInput("features", "members draw features of their own", "leave them out, or write task=solve")
     if task.calibration == "data" and not problem.measured:
@@ -98,13 +96,25 @@ def assembled(problem: Problem, settings: Settings, folders: Sequence[Path]) -> 
     members = tuple(from_plain(content["solution"]) for content in kept)
     own, _ = member(problem, settings, 0)
     told = members[0].settings
-    training = Training.start(own, told, assemble(own, told))
+    training = modes.begun(own, told) if own.modes else Training.start(own, told, assemble(own, told))
     training.restore(kept[0]["training"], kept[0]["solution"]["network"])
     training.stop_reason = kept[0]["training"]["stop_reason"]
     network = replace(told.network, head=settings.network.head)  # with what was chosen automatically
     training.settings = replace(settings, network=network, optimizer=told.optimizer)
     first = members[0]
+    if own.modes:
+        _align(members, training)
     return Committee(first.trial, training.settings, {}, first.history, members), training
+
+
+def _align(members: Sequence[Solution], training: Training) -> None:
+    """Turn the modes of all members towards those of the first, and have the training tell all eigenvalues."""
+    points = monitored(training)
+    model = members[0].predict(points)
+    for one in members[1:]:
+        modes.aligned(one.trial, one.metrics["eigenvalues"], one.predict(points), model)
+    values, errors = (np.array([one.metrics[key] for one in members]) for key in modes.FINDINGS)
+    training.findings = dict(zip(modes.FINDINGS, (values.mean(0).tolist(), errors.max(0).tolist()), strict=True))
 
 
 def truths_for(problem: Problem, settings: Settings, reference: Reference | None) -> str:
@@ -315,6 +325,7 @@ def described(
     metrics["bound"] = done.bound and dict(done.bound)
     if done.bayesian:
         metrics["bayesian_head"] = dict(done.bayesian)
+    problem = training.problem if problem.modes else problem
     if problem.unknowns:
         metrics["unknowns"] = unknowns(committee, problem)
     return replace(result, problem=problem, solution=replace(committee, metrics=metrics), judgement=done.judgement)

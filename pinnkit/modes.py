@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.sparse.linalg import aslinearoperator, eigs
 from torch import Tensor
 
@@ -35,7 +36,10 @@ FEW, MOST = 100, 3200  # polynomials to begin and to end with
 SAMPLES = 8192  # by which modes are normalised
 SETTLED = 1e-9  # relative change of the eigenvalues
 REAL = 1e-3  # imaginary part of an eigenvalue, relative to its size, that is discretisation error
+EQUAL = 1e-6  # relative distance of eigenvalues up to which they count as one
 FOUND = "modes found"
+FINDINGS = ("eigenvalues", "eigenvalue_errors")
+Array = NDArray[np.float64]
 log = logging.getLogger(__name__)
 
 
@@ -113,12 +117,51 @@ def _attempt(problem: Problem, settings: Settings, before: Training | None) -> t
     single = assemble(problem, settings)
     found = find(single.residuals, problem.modes + 1)
     modes = Modes(found.eigenvalues[:-1], found.heads[:-1])
-    together = expanded(problem)
-    training = Training.start(together, settings, _together(together, single), before)
+    training = _training(problem, settings, single, before)
     _take(training, modes)
     training.advance_by(time.perf_counter() - start, FOUND)
-    training.findings = {"eigenvalues": modes.eigenvalues.tolist(), "eigenvalue_errors": [1.0] * problem.modes}
+    training.findings = dict(zip(FINDINGS, (modes.eigenvalues.tolist(), [1.0] * problem.modes), strict=True))
     return training, float(found.eigenvalues[-1])
+
+
+def _training(problem: Problem, settings: Settings, single: Assembly, before: Training | None = None) -> Training:
+    together = expanded(problem)
+    return Training.start(together, settings, _together(together, single), before)
+
+
+def begun(problem: Problem, settings: Settings) -> Training:
+    """A training of all modes with features as the settings say, before they are found."""
+    return _training(problem, settings, assemble(problem, settings))
+
+
+def aligned(trial: Trial, eigenvalues: Sequence[float], values: Array, model: Array) -> None:
+    """Turn modes so that they come as near as they can to those of a model, in each group of equal eigenvalues.
+
+    `values` and `model` (n, modes) are those of both at some points. The rotation is Q = V Uᵀ, where U Σ Vᵀ is the
+    singular value decomposition of the groups' products (orthogonal Procrustes problem; Schönemann 1966): a sign for
+    an eigenvalue that stands alone. The residual of a group stays what it was.
+    """
+    turn = np.zeros((len(eigenvalues),) * 2)
+    for group in _groups(eigenvalues):
+        u, _, vh = np.linalg.svd(values[:, group].T @ model[:, group])
+        turn[np.ix_(group, group)] = (u @ vh).T
+    matrix = torch.as_tensor(turn).to(trial.weight)
+    with torch.no_grad():
+        for own in (trial.weight, trial.bias):
+            size = trial.amplitude.reshape(-1, *[1] * (own.dim() - 1))
+            own.copy_(matrix @ (size * own) / size)
+
+
+def _groups(eigenvalues: Sequence[float]) -> list[list[int]]:
+    """Positions of eigenvalues, in ascending order, that are equal up to discretisation error."""
+    groups = [[0]]
+    for i in range(1, len(eigenvalues)):
+        alike = abs(eigenvalues[i] - eigenvalues[i - 1]) <= EQUAL * max(abs(eigenvalues[i]), abs(eigenvalues[i - 1]))
+        if alike:
+            groups[-1].append(i)
+        else:
+            groups.append([i])
+    return groups
 
 
 def _together(problem: Problem, single: Assembly) -> Assembly:
@@ -131,19 +174,38 @@ def _together(problem: Problem, single: Assembly) -> Assembly:
 
 
 def _take(training: Training, modes: Modes) -> None:
-    """Set the trial function to the modes, each positive where it is largest and of mean square 1/|Ω|."""
+    """Set the trial function to the modes, each positive where it is largest and of mean square 1/|Ω|.
+
+    Those of equal eigenvalues are made orthogonal.
+    """
     trial, domain = training.assembly.trial, training.problem.domain
     with torch.no_grad():
         trial.weight.copy_(modes.heads[:, :-1])
         trial.bias.copy_(modes.heads[:, -1])
         values = trial(torch.as_tensor(domain.sample(SAMPLES, rng=np.random.default_rng(0))).to(trial.weight))
+        turn = _orthonormal(values, _groups(modes.eigenvalues.tolist())) / domain.measure**0.5
+        values = values @ turn.mT
         largest = values.gather(0, values.abs().argmax(0)[None])[0]
-        factor = largest.sign() / (values.square().mean(0) * domain.measure).sqrt()
-        trial.weight.mul_(factor[:, None])
-        trial.bias.mul_(factor)
+        turn = largest.sign()[:, None] * turn
+        trial.weight.copy_(turn @ trial.weight)
+        trial.bias.copy_(turn @ trial.bias)
         for raw, value in zip(trial.unknowns.values(), modes.eigenvalues, strict=True):
             raw.copy_(value)
     training.theta = training.assembly.residuals.theta
+
+
+def _orthonormal(values: Tensor, groups: Sequence[Sequence[int]]) -> Tensor:
+    """The matrix T, block-diagonal in the groups, for which values (n, modes) @ Tᵀ have products n δ_ij in each group.
+
+    T = G^(−1/2) of the products G (Löwdin 1950) treats all modes of a group alike.
+    """
+    turn = values.new_zeros((values.shape[1],) * 2)
+    for group in groups:
+        at = torch.tensor(group, device=values.device)
+        own = values[:, at]
+        size, vectors = torch.linalg.eigh(own.mT @ own / len(values))
+        turn[at[:, None], at] = (vectors / size.sqrt()) @ vectors.mT
+    return turn
 
 
 def find(residuals: Residuals, count: int) -> Modes:
@@ -192,11 +254,19 @@ def _dominant(solution: Tensor, count: int) -> list[Tensor]:
     else:
         start = np.random.default_rng(0).standard_normal(n)
         values, vectors = eigs(aslinearoperator(matrix), 2 * count + 6, which="LR", v0=start)
-    real = np.abs(values.imag) <= REAL * np.abs(values)
-    order = [i for i in np.argsort(-values.real) if real[i] and values[i].real > 0 and values[i].imag >= 0][:count]
-    if len(order) < count:
-        raise BadInput("modes", f"there are only {len(order)} real eigenvalues", "ask for fewer, or give more features")
-    return [torch.as_tensor(vectors[:, i].real.copy()).to(solution) for i in order]
+    found: list[Array] = []
+    for i in np.argsort(-values.real, kind="stable"):
+        real = abs(values[i].imag) <= REAL * abs(values[i]) and values[i].real > 0
+        if real and values[i].imag >= 0:  # of a pair one; it stands for two equal eigenvalues, which round-off parted
+            found += _real_span(vectors[:, i], two=values[i].imag > 0)
+    if len(found) < count:
+        raise BadInput("modes", f"there are only {len(found)} real eigenvalues", "ask for fewer, or give more features")
+    return [torch.as_tensor(vector.copy()).to(solution) for vector in found[:count]]
+
+
+def _real_span(vector: NDArray[np.complex128], two: bool) -> list[Array]:
+    """A real vector, or two that span what real and imaginary part of a complex one do."""
+    return list(np.linalg.qr(np.stack([vector.real, vector.imag], 1))[0].T) if two else [vector.real]
 
 
 def _rayleigh(a: Tensor, m: Tensor) -> float:

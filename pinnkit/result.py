@@ -18,7 +18,7 @@ from pinnkit.errors import BadInput, CheckpointUnusable
 from pinnkit.evaluation import Reference
 from pinnkit.lift import Lift
 from pinnkit.operators import Index
-from pinnkit.problem import INTERIOR, Problem
+from pinnkit.problem import EIGENVALUE, INTERIOR, Problem
 from pinnkit.residuals import Collocation, residual_at
 from pinnkit.settings import Settings
 from pinnkit.trial import Enrichment, Enrichments, Trial, TrialShape
@@ -47,8 +47,9 @@ class Solution:
 
     @property
     def unknowns(self) -> dict[str, float]:
-        """The coefficients that were found."""
-        return {name: entry["value"] for name, entry in self.metrics.get("unknowns", {}).items()}
+        """The coefficients that were found, eigenvalues among them."""
+        found = {name: entry["value"] for name, entry in self.metrics.get("unknowns", {}).items()}
+        return found | {f"{EIGENVALUE}_{i}": value for i, value in enumerate(self.metrics.get("eigenvalues", []), 1)}
 
     def predict(self, points: ArrayLike) -> Array:
         """The fields, (n, fields), at points (n, d). Raises BadInput for another shape."""

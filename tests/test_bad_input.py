@@ -137,7 +137,7 @@ def assert_refused(done, *words: str, code: int = 2) -> None:
         ([GOOD, COMMITTEE, "task.member=3"], ["task.member: ", "did you mean task.members"]),
         ([GOOD, COMMITTEE, "task.heads=3"], ["task.heads: it belongs to pretrain only"]),
         ([GOOD, "task.members=3"], ["task.members: it belongs to committee only; write task=committee too"]),
-        (["problem=membrane_lshape", COMMITTEE], ["task: modes of different members", "write task=solve"]),
+        (["problem=membrane_lshape", COMMITTEE, "task.calibration=data"], ["task.calibration: the problem has no"]),
         (["problem=hidden_edge", COMMITTEE, "task.calibration=data", "task.bootstrap=false"],
          ["task.calibration: without task.bootstrap", "write task.bootstrap=true"]),
         (["problem=poisson_nd", TRANSFER], ["task.source: its features are functions of x, y", "choose another"]),

@@ -401,7 +401,7 @@ def untrained(*_: Any, **__: Any) -> None:
 @pytest.mark.parametrize(
     ("problem", "told", "more", "words"),
     [
-        ("membrane_lshape", {}, {}, ["task: modes", "write task=solve"]),
+        ("membrane_lshape", {"calibration": "reference"}, {}, ["task.calibration: there is no reference"]),
         ("poisson_square", {}, {"features": nn.Linear(2, 5).double()}, ["features: ", "leave them out"]),
         ("poisson_square", {"calibration": "data"}, {}, ["task.calibration: ", "no measured data"]),
         ("hidden_edge", {"calibration": "data", "bootstrap": False}, {}, ["task.calibration: ", "task.bootstrap=true"]),
