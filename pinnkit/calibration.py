@@ -6,6 +6,11 @@ least `level`, and of at most level + 1/(n + 1) where scores do not tie, whateve
 2002; Lei et al. 2018, *Distribution-free predictive inference for regression*). The floor makes bands of one width
 where the spread says nothing; it is the one of a few that gives the least mean width on these truths, at a price in
 coverage of the order of √(log(floors)/n) (Yang & Kuchibhotla 2021, *Finite-sample efficient conformal prediction*).
+
+Truths may come in groups, equally many from each of k instances of a problem, which are exchangeable with the one at
+hand while the truths of one instance are exchangeable with each other. Then q is the ⌈n level (k + 1)/k⌉-th smallest of
+the n scores, and a truth of the instance at hand is covered with a probability of at least `level` over instances
+(Lee, Barber & Willett 2023, *Distribution-free inference with hierarchical data*).
 """
 
 import math
@@ -22,33 +27,42 @@ from pinnkit.errors import BadInput
 Array = NDArray[np.float64]
 FLOORS = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, math.inf)  # relative to the mean spread; infinite: one width everywhere
 FEWEST_TO_CHOOSE = 100  # held-out truths from which on they choose the floor; of few it is the mean spread
+ROUND_OFF = 1e-14  # a product that is a whole number is not to be rounded up to the next
 LEVELS = np.linspace(0.05, 0.95, 19)
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Sorted scores (n,) of held-out truths, and the floor that they were found with; infinite for |error| itself."""
+    """Sorted scores (n,) of held-out truths, and the floor that they were found with; infinite for |error| itself.
+
+    `groups` is the number of instances that the truths are of, where they are not of the instance at hand.
+    """
 
     scores: Array
     floor: float
+    groups: int | None = None
 
     def half_width(self, spread: Array, level: float) -> Array:
         """Of the band around the mean, where the spread is (n,); infinite where there are too few scores for it."""
-        q = quantile(self.scores, level)
+        q = quantile(self.scores, level, self.groups)
         return np.full_like(spread, q) if math.isinf(self.floor) or math.isinf(q) else q * (spread + self.floor)
 
     def to_plain(self) -> dict[str, Any]:
-        return {"scores": self.scores.tolist(), "floor": self.floor}
+        return {"scores": self.scores.tolist(), "floor": self.floor, "groups": self.groups}
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> "Calibration":
-        return cls(np.array(plain["scores"], dtype=float), float(plain["floor"]))
+        return cls(np.array(plain["scores"], dtype=float), float(plain["floor"]), plain.get("groups"))
 
 
-def quantile(scores: Array, level: float) -> float:
-    """The ⌈(n + 1) level⌉-th smallest of n scores; infinite where they are too few. Raises BadInput."""
+def quantile(scores: Array, level: float, groups: int | None = None) -> float:
+    """The ⌈(n + 1) level⌉-th smallest of n scores; infinite where they are too few. Raises BadInput.
+
+    Of scores in k groups of one size the ⌈n level (k + 1)/k⌉-th.
+    """
     _check(level)
-    rank = math.ceil((len(scores) + 1) * level)
+    k, n = groups or len(scores), len(scores)
+    rank = math.ceil(n * level * (k + 1) / k * (1 - ROUND_OFF)) if n else 1
     return float(np.sort(scores)[rank - 1]) if rank <= len(scores) else math.inf
 
 
@@ -57,14 +71,17 @@ def _check(level: float) -> None:
         raise BadInput("level", f"it is {level}", "it must be between 0 and 1")
 
 
-def calibrate(errors: Array, spreads: Array, level: float) -> Calibration:
-    """From errors (n,) and spreads (n,) at held-out truths: of a few floors the one with the narrowest bands."""
+def calibrate(errors: Array, spreads: Array, level: float, groups: int | None = None) -> Calibration:
+    """From errors (n,) and spreads (n,) at held-out truths, maybe in groups of one size.
+
+    The floor is the one of a few with the narrowest bands.
+    """
     size = float(spreads.mean())
     if size == 0:
         floors = [math.inf]
     else:
-        floors = [part * size for part in FLOORS] if len(errors) >= FEWEST_TO_CHOOSE else [size]
-    found = [Calibration(np.sort(_scores(errors, spreads, floor)), floor) for floor in floors]
+        floors = [part * size for part in FLOORS] if (groups or len(errors)) >= FEWEST_TO_CHOOSE else [size]
+    found = [Calibration(np.sort(_scores(errors, spreads, floor)), floor, groups) for floor in floors]
     return min(found, key=lambda one: float(one.half_width(spreads, level).mean()))
 
 

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pinnkit import checkpoint, modes
 from pinnkit.acquisition import most_informative
 from pinnkit.assembly import assemble
 from pinnkit.bounds import KIND, barrier
@@ -26,12 +25,13 @@ from pinnkit.calibration import (
 )
 from pinnkit.errors import BadInput
 from pinnkit.evaluation import Reference, relative_l2
-from pinnkit.members import member, train_members, unseen
+from pinnkit.instances import Instances, held_out_instances
+from pinnkit.members import assembled, train_members, unseen
 from pinnkit.merit import judged
 from pinnkit.posterior import head_posterior
 from pinnkit.problem import Problem
 from pinnkit.residuals import Collocation, residual_at
-from pinnkit.result import Committee, Result, Solution, from_plain
+from pinnkit.result import Committee, Result, Solution
 from pinnkit.settings import Committee as Task
 from pinnkit.settings import Settings
 from pinnkit.solving import monitored
@@ -47,7 +47,7 @@ Array = NDArray[np.float64]
 class Judgement:
     """What truths say of a committee, of which some calibrated it (at `used`) and others did not."""
 
-    kind: str  # of truths: reference, data, or none
+    kind: str  # of truths: reference, data, instances, or none
     level: float
     used: Array  # points (k, d)
     errors: Array  # |mean − truth| at fresh points (n,), of all fields
@@ -58,6 +58,7 @@ class Judgement:
     reliability: Reliability | None
     rank_correlation: float | None  # of errors and spreads (Spearman)
     plain_width: float | None  # of split conformal bands of one width everywhere
+    instances: int = 0  # that calibrated it
 
     def metrics(self) -> dict[str, Any]:
         """What metrics.json says of it."""
@@ -68,7 +69,7 @@ class Judgement:
             "plain_width": self.plain_width,
             "rank_correlation": self.rank_correlation,
             "calibration": self.kind,
-            "held_out": len(self.used),
+            "held_out": self.instances or len(self.used),
         }
 
 
@@ -90,37 +91,12 @@ def check_committee(problem: Problem, task: Task, features: bool = False) -> Non
         raise BadInput("task.calibration", what, "write task.bootstrap=true")
 
 
-def assembled(problem: Problem, settings: Settings, folders: Sequence[Path]) -> tuple[Committee, Training]:
-    """The committee, and the training of its first member as it ended."""
-    kept = [checkpoint.read(folder) for folder in folders]
-    members = tuple(from_plain(content["solution"]) for content in kept)
-    own, _ = member(problem, settings, 0)
-    told = members[0].settings
-    training = modes.begun(own, told) if own.modes else Training.start(own, told, assemble(own, told))
-    training.restore(kept[0]["training"], kept[0]["solution"]["network"])
-    training.stop_reason = kept[0]["training"]["stop_reason"]
-    network = replace(told.network, head=settings.network.head)  # with what was chosen automatically
-    training.settings = replace(settings, network=network, optimizer=told.optimizer)
-    first = members[0]
-    if own.modes:
-        _align(members, training)
-    return Committee(first.trial, training.settings, {}, first.history, members), training
-
-
-def _align(members: Sequence[Solution], training: Training) -> None:
-    """Turn the modes of all members towards those of the first, and have the training tell all eigenvalues."""
-    points = monitored(training)
-    model = members[0].predict(points)
-    for one in members[1:]:
-        modes.aligned(one.trial, one.metrics["eigenvalues"], one.predict(points), model)
-    values, errors = (np.array([one.metrics[key] for one in members]) for key in modes.FINDINGS)
-    training.findings = dict(zip(modes.FINDINGS, (values.mean(0).tolist(), errors.max(0).tolist()), strict=True))
-
-
 def truths_for(problem: Problem, settings: Settings, reference: Reference | None) -> str:
-    """What calibrates: reference, data or none. Raises BadInput where that is not there."""
+    """What calibrates: reference, data, instances or none. Raises BadInput where that is not there."""
     task = settings.task
     assert isinstance(task, Task)
+    if task.instances:
+        return "instances"
     kind = task.calibration
     if kind == "reference" and reference is None:
         raise BadInput("task.calibration", "there is no reference", "write task.calibration=auto")
@@ -144,14 +120,20 @@ def _held_out(problem: Problem, settings: Settings, name: str) -> tuple[NDArray[
 
 
 def judge(
-    committee: Committee, problem: Problem, settings: Settings, reference: Reference | None
-) -> tuple[Committee, Judgement]:
+    committee: Committee, problem: Problem, settings: Settings, reference: Reference | None,
+    others: Instances | None = None,
+) -> tuple[Committee, Judgement]:  # fmt: skip
     """The committee with bands, and what truths that did not make them say of these."""
     task = settings.task
     assert isinstance(task, Task)
     kind = truths_for(problem, settings, reference)
-    used, plain_width = np.empty((0, problem.domain.dimension)), None
-    if kind == "reference":
+    used, plain_width, count = np.empty((0, problem.domain.dimension)), None, 0
+    if others is not None:
+        count = len(others.errors)
+        errors, spreads = (each.reshape(-1, len(problem.fields)) for each in others)
+        calibrations = tuple(calibrate(e, s, task.level, count) for e, s in zip(errors.T, spreads.T, strict=True))
+        committee, plain_width = replace(committee, calibrations=calibrations), _plain_width(errors, task.level, count)
+    elif kind == "reference":
         assert reference is not None
         used = problem.domain.sample(task.held_out, "uniform", np.random.default_rng([settings.seed, 4]))
         errors, spreads = _errors(committee, reference, used)
@@ -160,7 +142,8 @@ def judge(
     elif kind == "data":
         used, calibration = _from_data(committee, problem, settings)
         committee = replace(committee, calibrations=(calibration,) * len(problem.fields))
-    return committee, replace(_judged(committee, problem, settings, reference, kind, used), plain_width=plain_width)
+    found = _judged(committee, problem, settings, reference, kind, used)
+    return committee, replace(found, plain_width=plain_width, instances=count)
 
 
 def _errors(committee: Committee, reference: Reference, points: Array) -> tuple[Array, Array]:
@@ -222,9 +205,9 @@ def _judged(
     )  # fmt: skip
 
 
-def _plain_width(errors: Array, level: float) -> float:
+def _plain_width(errors: Array, level: float, groups: int | None = None) -> float:
     """Mean width of split conformal bands of one width everywhere, from held-out errors (n, fields)."""
-    return 2 * float(np.mean([quantile(own, level) for own in errors.T]))
+    return 2 * float(np.mean([quantile(own, level, groups) for own in errors.T]))
 
 
 def _mean(curves: Sequence[Reliability]) -> Reliability:
@@ -275,8 +258,11 @@ def run_committee(
 ) -> tuple[Training, Judged]:
     """Train all members in a folder, and judge them together. Raises BadInput before, where truths are not there."""
     truths_for(problem, settings, reference)
-    committee, training = assembled(problem, settings, train_members(problem, settings, folder, from_file))
-    committee, judgement = judge(committee, problem, settings, reference)
+    task = settings.task
+    assert isinstance(task, Task)
+    committee, training = assembled(problem, settings, train_members(problem, settings, folder / "members", from_file))
+    others = held_out_instances(settings, folder / "instances") if task.instances else None
+    committee, judgement = judge(committee, problem, settings, reference, others)
     bayesian = _bayesian(committee, problem, settings, reference) if problem.open and reference else None
     return training, Judged(committee, judgement, bayesian, bound_of(committee, problem))
 

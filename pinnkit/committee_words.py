@@ -32,13 +32,16 @@ class Judgement(Protocol):
     """What truths say of a committee. Errors, spreads and half widths are (n,) at fresh points, of all fields."""
 
     @property
-    def kind(self) -> str: ...  # of the truths that calibrated it: reference, data, or none
+    def kind(self) -> str: ...  # of the truths that calibrated it: reference, data, instances, or none
 
     @property
     def level(self) -> float: ...
 
     @property
     def used(self) -> Array: ...  # points (k, d) of these
+
+    @property
+    def instances(self) -> int: ...  # that calibrated it
 
     @property
     def errors(self) -> Array: ...
@@ -165,6 +168,9 @@ def _calibrated_with(judgement: Judgement) -> str:
         case "data":
             seen = f"{_counted(n, 'sensor')} that members had not seen calibrated them"
             return f"{seen}: they are bands for what another such sensor would show, noise and all"
+        case "instances":
+            what = "they cover what committees on such instances cover, on average over instances"
+            return f"{judgement.instances} other instances of the problem calibrated them: {what}"
     return "nothing calibrated them: they are where one more member would be, not where the truth is"
 
 

@@ -21,17 +21,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pinnkit import catalogue, checkpoint
+from pinnkit import catalogue, checkpoint, modes
+from pinnkit.assembly import assemble
 from pinnkit.errors import CheckpointUnusable, Diverged, PinnkitError
 from pinnkit.low_fidelity import informed
 from pinnkit.merit import judged
 from pinnkit.problem import Condition, Problem
+from pinnkit.result import Committee, Solution, from_plain
 from pinnkit.run_folder import SAME, keep, refuse_another, to_resume, write_json
 from pinnkit.settings import Committee as Task
 from pinnkit.settings import Reference as Comparison
-from pinnkit.settings import Settings, Solve
+from pinnkit.settings import Settings, Solve, check_device
 from pinnkit.signals import catching
-from pinnkit.solving import trained
+from pinnkit.solving import monitored, trained
+from pinnkit.training import Training
 
 SETTINGS = "settings.json"  # beside the members' folders: what a process is told
 log = logging.getLogger(__name__)
@@ -110,14 +113,19 @@ def train_members(problem: Problem, settings: Settings, folder: Path, from_file:
     _begin(settings, folder)
     folders = [folder / f"{number:03d}" for number in range(task.members)]
     left = [number for number, path in enumerate(folders) if not finished(path)]
-    workers = min(task.workers or _cores(), len(left))
-    if not from_file or workers <= 1 or settings.device not in ("auto", "cpu"):
+    workers = min(task.workers or _usual_workers(settings), len(left))
+    if not from_file or workers <= 1:
         for number in left:
             train_member(problem, settings, number, folders[number])
             log.info("member %d of %d", number + 1, task.members)
     else:
         _in_processes(folder, [left[k::workers] for k in range(workers)])
     return folders
+
+
+def _usual_workers(settings: Settings) -> int:
+    """One for each core; where members are trained on a GPU, which they would have to share, one."""
+    return _cores() if check_device(settings.device, settings.dtype) == "cpu" else 1
 
 
 def _begin(settings: Settings, folder: Path) -> None:
@@ -180,6 +188,33 @@ def _failure(code: int, words: str) -> Exception:
     line = words.strip().splitlines()[-1].removeprefix("error: ") if words.strip() else f"it ended with code {code}"
     kind = Diverged if code == Diverged.exit_code else PinnkitError
     return kind(f"member: {line}; task.workers=1 shows more")
+
+
+def assembled(problem: Problem, settings: Settings, folders: Sequence[Path]) -> tuple[Committee, Training]:
+    """The committee, and the training of its first member as it ended."""
+    kept = [checkpoint.read(folder) for folder in folders]
+    members = tuple(from_plain(content["solution"]) for content in kept)
+    own, _ = member(problem, settings, 0)
+    told = members[0].settings
+    training = modes.begun(own, told) if own.modes else Training.start(own, told, assemble(own, told))
+    training.restore(kept[0]["training"], kept[0]["solution"]["network"])
+    training.stop_reason = kept[0]["training"]["stop_reason"]
+    network = replace(told.network, head=settings.network.head)  # with what was chosen automatically
+    training.settings = replace(settings, network=network, optimizer=told.optimizer)
+    first = members[0]
+    if own.modes:
+        _align(members, training)
+    return Committee(first.trial, training.settings, {}, first.history, members), training
+
+
+def _align(members: Sequence[Solution], training: Training) -> None:
+    """Turn the modes of all members towards those of the first, and have the training tell all eigenvalues."""
+    points = monitored(training)
+    model = members[0].predict(points)
+    for one in members[1:]:
+        modes.aligned(one.trial, one.metrics["eigenvalues"], one.predict(points), model)
+    values, errors = (np.array([one.metrics[key] for one in members]) for key in modes.FINDINGS)
+    training.findings = dict(zip(modes.FINDINGS, (values.mean(0).tolist(), errors.max(0).tolist()), strict=True))
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -45,6 +45,7 @@ CAPTIONS = {
     "features": "The first features as the source gives them, over the new domain, each on its own scale about zero.",
 }
 
+WHOLE = ("task.instances",)  # settings that are mappings with keys of the user's own
 OF_SOLUTIONS = ("solution", "error", "residual", "loss", "truth", "levels")
 
 STYLE = """
@@ -208,7 +209,7 @@ def _table(mapping: Mapping[str, Any]) -> str:
 def _flat(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Nested keys joined by dots."""
     for key, value in mapping.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and f"{prefix}{key}" not in WHOLE:
             yield from _flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value

@@ -4,6 +4,7 @@ Every group of keys is a frozen record whose annotations say what is allowed; ma
 raises `BadInput` with the key as it is written on the command line. None of this needs torch.
 """
 
+import math
 import re
 from abc import ABC
 from collections.abc import Callable, Iterable, Mapping
@@ -352,16 +353,18 @@ class Transfer(Task):
 class Committee(Task):
     """The problem solved `members` times from other draws of features and points, and of the data where there are some.
 
-    `workers` processes share them (None: one for each core). Bands that cover the share `level` of truths come from
-    errors at `held_out` points of a reference, from those at sensors that a member has not seen, or from neither.
-    `acquire` points are named at which to measure next.
+    `workers` processes share them (None: one for each core; on a GPU one, and as many as are asked for share it). Bands
+    that cover the share `level` of truths come from errors at `held_out` points of a reference, from those at sensors
+    that a member has not seen, from `instances` of the problem with other values of its parameters
+    ({truth: [1, 2, …]}), or from none of them. `acquire` points are named at which to measure next.
     """
 
     name: ClassVar[str] = "committee"
     members: Annotated[int, Between(2, 10_000)] = 8
     workers: Annotated[int, Between(1, 1024)] | None = None
     bootstrap: bool = True
-    calibration: Literal["auto", "reference", "data", "none"] = "auto"
+    calibration: Literal["auto", "reference", "data", "instances", "none"] = "auto"
+    instances: dict[str, Any] | None = None
     level: Annotated[float, Between(0, 1)] = 0.95
     held_out: Annotated[int, Between(1, 1e7)] = 2000
     acquire: Whole = 5
@@ -369,6 +372,7 @@ class Committee(Task):
     def __post_init__(self) -> None:
         super().__post_init__()
         _refuse_all_or_nothing(self.level)
+        _check_instances(self)
 
 
 @dataclass(frozen=True)
@@ -384,6 +388,24 @@ class Multifidelity(Task):
     def __post_init__(self) -> None:
         super().__post_init__()
         _refuse_all_or_nothing(self.level)
+
+
+def _check_instances(task: Committee) -> None:
+    key = "task.instances"
+    columns = _mapping(task.instances or {}, key, ["lists of values, like {truth: [1, 2]}"])
+    for name, column in columns.items():
+        if not isinstance(column, list | tuple):
+            raise BadInput(f"{key}.{name}", f"a list is wanted, got {column!r}", "write {truth: [1, 2, …]}")
+    counts = {len(column) for column in columns.values()}
+    if len(counts) > 1:
+        raise BadInput(key, "its lists differ in length", "give each instance one value of each parameter")
+    if not columns and task.calibration == "instances":
+        raise BadInput(key, "there are none", "write task.instances={parameter: [value, value, …]}")
+    if columns and task.calibration not in ("auto", "instances"):
+        raise BadInput(key, f"task.calibration={task.calibration} does not use them", "leave one of them out")
+    fewest = math.ceil(task.level / (1 - task.level) * (1 - 1e-12))
+    if columns and min(counts) < fewest:
+        raise BadInput(key, f"{min(counts)} are too few for bands of {100 * task.level:g} %", f"give at least {fewest}")
 
 
 def _refuse_all_or_nothing(level: float) -> None:

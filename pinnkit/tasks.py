@@ -17,6 +17,7 @@ from pinnkit.errors import BadInput, CheckpointUnusable
 from pinnkit.evaluation import Reference
 from pinnkit.finding import Finding, write_finding
 from pinnkit.fusion import Fidelities, Fused
+from pinnkit.instances import check_instances
 from pinnkit.low_fidelity import informed
 from pinnkit.merit import judged
 from pinnkit.problem import Problem
@@ -45,6 +46,7 @@ def prepare(settings: Settings) -> Problem | Study:
         variations(settings)
     if isinstance(settings.task, Committee):
         check_committee(problem, settings.task)
+        check_instances(problem, settings, from_file=True)
     return problem
 
 
@@ -236,12 +238,13 @@ def _transfer(
 def _committee(problem: Problem, settings: Settings, folder: Path | None, features: bool, from_file: bool) -> Result:
     assert isinstance(settings.task, Committee)
     check_committee(problem, settings.task, features)
+    check_instances(problem, settings, from_file)
     start = time.perf_counter()
     with running(folder), TemporaryDirectory() as elsewhere:
         reference = reference_of(problem, settings)
         began = time.perf_counter()
         problem = informed(problem)
-        training, done = run_committee(problem, settings, reference, (folder or Path(elsewhere)) / "members", from_file)
+        training, done = run_committee(problem, settings, reference, folder or Path(elsewhere), from_file)
         seconds = _seconds(start, began, time.perf_counter(), reference)
         result = described(problem, done, training, reference, seconds)
         if folder is not None:

@@ -22,7 +22,7 @@ ROOMS = (
     "correction_figures", "plotting", "report",
     "result", "bounds", "merit", "run_folder", "solving", "low_fidelity", "correction", "adaptation", "pretraining",
     "sources", "sensors",
-    "arms", "members", "committee", "finding", "fusion", "atoms", "tasks",
+    "arms", "members", "instances", "committee", "finding", "fusion", "atoms", "tasks",
     "refusal", "composition", "sweep", "__main__",
 )  # fmt: skip
 

@@ -248,6 +248,23 @@ def test_processes_give_the_same_bits(
     assert all(map(same, paths, whole[1]))
 
 
+@pytest.mark.parametrize(
+    ("device", "workers", "shares"),
+    [("cpu", None, 2), ("cpu", 3, 3), ("cuda", None, 0), ("cuda", 3, 3), ("cuda", 1, 0), ("cpu", 40, 4)],
+)
+def test_processes_share_a_gpu_if_asked_for(
+    device: str, workers: int | None, shares: int, two_cores: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Elsewhere there is one for each core."""
+    seen: list[Any] = []
+    monkeypatch.setattr(members, "check_device", lambda name, dtype: device)
+    monkeypatch.setattr(members, "_in_processes", lambda folder, shared: seen.extend(shared))
+    monkeypatch.setattr(members, "train_member", lambda *told: None)
+    told = settings(members=4, workers=workers)
+    train_members(catalogue.load("hidden_edge").build(), told, tmp_path, from_file=True)
+    assert len(seen) == shares and sorted(sum(seen, [])) == (list(range(4)) if shares else [])
+
+
 def test_problems_made_in_python_stay_in_this_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("a process was started")

@@ -1,10 +1,11 @@
 """Committees: how often bands cover the truth, how wide they are, and whether asking where members disagree pays.
 
-    python tests/benchmarks/committees.py [coverage | half | active] … [--seeds N]
+python tests/benchmarks/committees.py [coverage | half | active | instances] … [--seeds N]
 
-    coverage  raw and calibrated coverage of nominal 95 %, mean width against plain split conformal's, on 20000 truths
-    half      sensors in half of the domain alone: does the spread grow with the error elsewhere?
-    active    from 10 sensors to 20, five at a time: where the committee disagrees, against anywhere
+coverage  raw and calibrated coverage of nominal 95 %, mean width against plain split conformal's, on 20000 truths
+half      sensors in half of the domain alone: does the spread grow with the error elsewhere?
+active    from 10 sensors to 20, five at a time: where the committee disagrees, against anywhere
+instances bands calibrated on 24 other instances: how much of the truths of 8 N further ones they cover
 """
 
 import argparse
@@ -18,7 +19,8 @@ import torch
 from peers import machine
 
 from pinnkit import Problem, catalogue, measured, solve
-from pinnkit.calibration import rank_correlation
+from pinnkit.calibration import calibrate, quantile, rank_correlation
+from pinnkit.calibration import coverage as calibrated
 from pinnkit.result import Result
 
 PROBLEMS: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -30,6 +32,7 @@ COLUMNS = (
     "|---|---|---|---|---|---|---|---|",
 )
 START, EACH, ROUNDS, NOISE = 10, 5, 2, 0.01
+CALIBRATING, TURN, LEVEL = 24, 8, 0.95
 
 
 def committee(problem: str | Problem, seed: int, parameters: dict[str, Any] | None = None, **task: Any) -> Result:
@@ -89,6 +92,34 @@ def active(seeds: int) -> Iterator[str]:
     yield f"\nerror anywhere / error where members disagree: median {median(gains):.1f}, at least {min(gains):.1f}"
 
 
+def instances(seeds: int) -> Iterator[str]:
+    """The first 24 truths calibrate, the others judge; then another 24 calibrate, and so on, eight at a time."""
+    found = [_compared(truth) for truth in range(CALIBRATING + TURN * seeds)]
+    yield "| calibrating instances | mean coverage of the others | least | mean width | of one width everywhere |"
+    yield "|---|---|---|---|---|"
+    covered = []
+    for turn in range(seeds):
+        first = TURN * turn
+        chosen = found[first : first + CALIBRATING]
+        errors, spreads = (np.concatenate(column) for column in zip(*chosen, strict=True))
+        calibration = calibrate(errors, spreads, LEVEL, CALIBRATING)
+        flat = quantile(errors, LEVEL, CALIBRATING)
+        rest = found[:first] + found[first + CALIBRATING :]
+        each = [calibrated(e, calibration.half_width(s, LEVEL)) for e, s in rest]
+        width = 2 * np.mean([calibration.half_width(s, LEVEL).mean() for _, s in rest])
+        covered.append(float(np.mean(each)))
+        calibrating = f"{first} – {first + CALIBRATING - 1}"
+        yield f"| {calibrating} | {covered[-1]:.3f} | {min(each):.3f} | {width:.2f} | {2 * flat:.2f} |"
+    yield f"\nmean coverage {np.mean(covered):.3f} of nominal {LEVEL}"
+
+
+def _compared(truth: int) -> tuple[np.ndarray, np.ndarray]:
+    """Errors and spreads (n,) of a committee on one instance."""
+    result = committee("hidden_edge", 0, {"truth": truth, "noise_seed": truth}, calibration="none", acquire=0)
+    assert result.judgement is not None
+    return result.judgement.errors, result.judgement.spreads
+
+
 def _with(problem: Problem, points: np.ndarray, rng: np.random.Generator) -> Problem:
     """The problem with more sensors of the same noise."""
     before = problem.conditions["sensors"]
@@ -100,7 +131,7 @@ def _with(problem: Problem, points: np.ndarray, rng: np.random.Generator) -> Pro
     return replace(problem, conditions={**problem.conditions, "sensors": sensors})
 
 
-PARTS = {part.__name__: part for part in (coverage, half, active)}
+PARTS = {part.__name__: part for part in (coverage, half, active, instances)}
 
 
 def main() -> None:
