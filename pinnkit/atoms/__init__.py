@@ -1,0 +1,1 @@
+"""Physics-informed models of materials: equations of state, potentials with their dynamics, crystal defects."""
