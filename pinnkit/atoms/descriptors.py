@@ -166,6 +166,7 @@ def inverse_distances(positions: Tensor, species: Sequence[str]) -> Tensor:
     if len(r) and not float(r.detach().min()) > 0:
         k = int(r.detach().argmin())
         raise BadInput("positions", f"atoms {i[k]} and {j[k]} are at the same place", "move one of them")
-    names = np.array(["–".join(sorted((species[a], species[b]))) for a, b in zip(i, j, strict=True)])
+    both = zip(np.array(species)[i], np.array(species)[j], strict=True)
+    names = np.array(["–".join(sorted(pair)) for pair in both])
     parts = [(1 / r[torch.from_numpy(names == name)]).sort(descending=True).values for name in sorted(set(names))]
     return torch.cat(parts) if parts else positions.new_zeros(0)

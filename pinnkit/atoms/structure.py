@@ -36,7 +36,7 @@ class Structure:
         for name, shape in (("positions", (-1, 3)), ("cell", (3, 3)), ("forces", (-1, 3)), ("stress", (3, 3))):
             object.__setattr__(self, name, _array(name, getattr(self, name), shape))
         object.__setattr__(self, "species", tuple(self.species))
-        object.__setattr__(self, "periodic", tuple(map(bool, self.periodic)))
+        object.__setattr__(self, "periodic", _three(self.periodic))
         if len(self.species) != len(self.positions):
             what = f"{len(self.species)} for {len(self.positions)} positions"
             raise BadInput("species", what, "give one for each atom")
@@ -83,7 +83,7 @@ class Structure:
         stress = found.get("stress")
         cell = np.array(atoms.cell) if atoms.cell.rank == 3 else None
         return cls(
-            atoms.positions.copy(), tuple(atoms.get_chemical_symbols()), cell, tuple(map(bool, atoms.pbc)),
+            atoms.positions.copy(), tuple(atoms.get_chemical_symbols()), cell, _three(atoms.pbc),
             found.get("energy"), found.get("forces"), None if stress is None else from_voigt(stress),
         )  # fmt: skip
 
@@ -98,6 +98,10 @@ class Structure:
         if any(value is not None for value in known.values()):
             atoms.calc = SinglePointCalculator(atoms, **{k: v for k, v in known.items() if v is not None})
         return atoms
+
+
+def _three(flags: Sequence[Any]) -> tuple[bool, bool, bool]:
+    return bool(flags[0]), bool(flags[1]), bool(flags[2])
 
 
 def from_voigt(stress: Sequence[float] | Array) -> Array:
