@@ -36,7 +36,7 @@ ISOLINES = 12
 DECADES = 4  # that a map of errors spans at most
 SIGNED = 0.25  # ratio of smallest and largest value beyond which a field is shown about zero
 THERMAL = ("T", "temperature")
-GREEK = ("alpha", "beta", "gamma", "kappa", "lambda", "mu", "omega", "phi", "psi", "rho", "sigma", "theta")
+GREEK = ("alpha", "beta", "gamma", "delta", "kappa", "lambda", "mu", "omega", "phi", "psi", "rho", "sigma", "theta")
 POWER_LIMITS = (-3, 4)  # of ten, beyond which a factor is taken out of an axis
 TINY = 1e-300  # stands for zero on a logarithmic scale
 

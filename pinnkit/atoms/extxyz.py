@@ -30,7 +30,7 @@ class _Line(NamedTuple):
 def read_extxyz(path: str | Path) -> list[Structure]:
     """All frames of a file; columns and keys of other names are passed over. Raises BadInput with file and line."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as reason:
         raise BadInput(
             "data", f"{path}: it cannot be read ({reason})", "check the path; it must be UTF-8 text"

@@ -1,5 +1,6 @@
 """Which atoms are closer than a cutoff, images in a repeated cell included."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +14,8 @@ from pinnkit.errors import BadInput
 
 Index = NDArray[np.int64]
 COINCIDENT = 1e-6  # Å
-MOST_IMAGES = 5_000_000
+ROUND_OFF = 1e-9  # of fractions of a cell
+MOST_IMAGES = 20_000_000
 
 
 class Pairs(NamedTuple):
@@ -36,23 +38,18 @@ def neighbours(structure: Structure, cutoff: float) -> Pairs:
     if not len(positions):
         return Pairs(*(np.empty(shape, dtype=np.int64) for shape in (0, 0, (0, 3))))
     wrapped, home = _wrapped(structure)
-    shifts = _shifts(structure, wrapped, cutoff)
+    atom, step = _images(structure, wrapped, cutoff)
     cell = np.zeros((3, 3)) if structure.cell is None else structure.cell
-    images = (wrapped[None] + (shifts @ cell)[:, None]).reshape(-1, 3)
-    near = _near(images, wrapped, cutoff)
-    owner, atom = (
-        np.tile(np.arange(len(positions)), len(shifts))[near],
-        np.repeat(np.arange(len(shifts)), len(positions)),
-    )
-    found = cKDTree(wrapped).sparse_distance_matrix(cKDTree(images[near]), cutoff, output_type="ndarray")
-    first, image, distance = found["i"].astype(np.int64), found["j"], found["v"]
-    second, step = owner[image], shifts[atom[near][image]]
+    images = cKDTree(wrapped[atom] + step @ cell)
+    found = cKDTree(wrapped).sparse_distance_matrix(images, cutoff, output_type="ndarray")
+    first, second, step, distance = found["i"].astype(np.int64), atom[found["j"]], step[found["j"]], found["v"]
     kept = (distance < cutoff) & ~((first == second) & ~step.any(1))
     first, second, step, distance = first[kept], second[kept], step[kept], distance[kept]
     shift = (step + home[first] - home[second]).astype(np.int64)  # from wrapped positions to those that were given
     order = np.lexsort((*shift.T[::-1], second, first))
-    _refuse_coincident(first[order], second[order], distance[order])
-    return Pairs(first[order], second[order], shift[order])
+    pairs = Pairs(first[order], second[order], shift[order])
+    _refuse_coincident(pairs, distance[order])
+    return pairs
 
 
 def _wrapped(structure: Structure) -> tuple[Array, Array]:
@@ -64,29 +61,35 @@ def _wrapped(structure: Structure) -> tuple[Array, Array]:
     return structure.positions - home @ structure.cell, home
 
 
-def _shifts(structure: Structure, wrapped: Array, cutoff: float) -> Array:
-    """Cells (k, 3) whose atoms can be closer than the cutoff to those at home."""
+def _images(structure: Structure, wrapped: Array, cutoff: float) -> tuple[Index, Array]:
+    """Atoms (k,), and by how many cells (k, 3) each is moved: all images as near as the cutoff to the atoms at home.
+
+    Along one lattice vector after another those are left out that are too far between the faces of the cell.
+    """
+    atom, step = np.arange(len(wrapped)), np.zeros((len(wrapped), 3))
     if structure.cell is None:
-        return np.zeros((1, 3))
-    heights = 1 / np.linalg.norm(np.linalg.inv(structure.cell), axis=0)  # between faces of the cell
-    reach = np.where(structure.periodic, np.ceil(cutoff / heights), 0).astype(int)
-    if np.prod(2.0 * reach + 1) * len(wrapped) > MOST_IMAGES:
-        raise BadInput("cutoff", f"{cutoff} Å reaches over {reach.max()} cells", "take a smaller one, or a larger cell")
-    axes = [np.arange(-k, k + 1.0) for k in reach]
-    return np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
+        return atom, step
+    inverse = np.linalg.inv(structure.cell)
+    fractions, margins = wrapped @ inverse, cutoff * np.linalg.norm(inverse, axis=0) + ROUND_OFF
+    for axis in np.flatnonzero(structure.periodic):
+        f, margin = fractions[:, axis], margins[axis]
+        if len(atom) * (2 * margin + 3) > MOST_IMAGES:
+            raise BadInput(
+                "cutoff", f"{cutoff} Å reaches over {margin:.0f} cells", "take a smaller one, or a larger cell"
+            )
+        moves = np.arange(-math.ceil(margin), math.ceil(margin) + 1.0)
+        there = f[atom, None] + moves
+        row, move = np.nonzero((there >= f.min() - margin) & (there <= f.max() + margin))
+        atom, step = atom[row], step[row]
+        step[:, axis] = moves[move]
+    return atom, step
 
 
-def _near(images: Array, wrapped: Array, cutoff: float) -> NDArray[np.intp]:
-    """Images in the box of the atoms at home, widened by the cutoff."""
-    inside = (images >= wrapped.min(0) - cutoff) & (images <= wrapped.max(0) + cutoff)
-    return np.flatnonzero(inside.all(1))
-
-
-def _refuse_coincident(first: Index, second: Index, distance: Array) -> None:
+def _refuse_coincident(pairs: Pairs, distance: Array) -> None:
     close = np.flatnonzero(distance < COINCIDENT)
     if len(close):
-        i, j = int(first[close[0]]), int(second[close[0]])
-        other = "an image of itself" if i == j else f"atom {j}"
+        i, j, shift = (index[close[0]] for index in pairs)
+        other = f"an image of atom {j}" if shift.any() else f"atom {j}"
         raise BadInput("positions", f"atom {i} and {other} are at the same place", "move one of them, or leave it out")
 
 

@@ -78,10 +78,15 @@ class Structure:
 
     @classmethod
     def from_ase(cls, atoms: "Atoms") -> "Structure":
-        """Of ASE's atoms, with the results of their calculator as far as they are there already."""
+        """Of ASE's atoms, with the results of their calculator as far as they are there already.
+
+        Lattice vectors that are missing where nothing repeats, as those of some slabs, become unit vectors.
+        """
         found: dict[str, Any] = {} if atoms.calc is None else atoms.calc.results
         stress = found.get("stress")
-        cell = np.array(atoms.cell) if atoms.cell.rank == 3 else None
+        wanted = atoms.pbc & ~atoms.cell.any(1)
+        whole = atoms.cell if wanted.any() else atoms.cell.complete()
+        cell = np.array(whole) if atoms.cell.rank == 3 or atoms.pbc.any() else None
         return cls(
             atoms.positions.copy(), tuple(atoms.get_chemical_symbols()), cell, _three(atoms.pbc),
             found.get("energy"), found.get("forces"), None if stress is None else from_voigt(stress),
@@ -127,7 +132,8 @@ def _array(name: str, value: Any, shape: tuple[int, int]) -> Array | None:
     bad = np.argwhere(~np.isfinite(array))
     if len(bad):
         row, column = bad[0]
-        raise BadInput(name, f"{'xyz'[column]} of row {row} is {array[row, column]}", "give finite numbers")
+        which = "atom" if shape[0] == -1 else "row"
+        raise BadInput(name, f"{'xyz'[column]} of {which} {row} is {array[row, column]}", "give finite numbers")
     return array
 
 

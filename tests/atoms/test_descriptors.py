@@ -1,5 +1,7 @@
 """Descriptors against dscribe, central differences, and the symmetries of space."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -97,6 +99,66 @@ def test_derivatives_are_those_of_differences(name: str) -> None:
         assert float(slope[atom, axis]) == pytest.approx((ends[0] - ends[1]) / 2e-5, abs=1e-7)
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_slopes_are_all_first_derivatives(name: str) -> None:
+    """Against reverse sweeps, with pairs beyond the cutoff in the list."""
+    structure = CASES[name]
+    own = replace(functions_of(structure), angular=(*ANGULAR, (0.05, 2.5, 1.0)))
+    pairs = neighbours(structure, own.cutoff + 0.5)
+    cell = None if structure.cell is None else torch.from_numpy(structure.cell)
+    vectors = displacements(torch.from_numpy(structure.positions), pairs, cell).requires_grad_()
+    values, slopes = own.slopes(vectors, pairs, own.kinds(structure.species))
+    swept = own(vectors, pairs, own.kinds(structure.species))
+    assert torch.equal(values, swept) and not slopes.requires_grad
+    for k in range(own.count):
+        (expected,) = torch.autograd.grad(swept[:, k].sum(), vectors, retain_graph=True)
+        torch.testing.assert_close(slopes[:, k], expected, rtol=0, atol=1e-13)
+
+
+def test_slopes_make_the_changes_of_all_atoms() -> None:
+    """By the position of one atom against central differences; moving all atoms together changes nothing."""
+    structure, own = CASES["small cell"], functions_of(CASES["small cell"])
+    pairs = neighbours(structure, own.cutoff)
+    vectors = displacements(torch.from_numpy(structure.positions), pairs, torch.from_numpy(structure.cell))
+    slopes = own.slopes(vectors, pairs, own.kinds(structure.species))[1].numpy()
+    n = len(structure)
+    change = np.zeros((n, n, own.count, 3))  # of the descriptors of i by the position of j
+    np.add.at(change, (pairs.first, pairs.second), slopes)
+    np.add.at(change, (pairs.first, pairs.first), -slopes)
+    np.testing.assert_allclose(change.sum(1), 0, atol=1e-13 * np.abs(change).max() * len(slopes))
+    for j, axis in ((0, 0), (2, 1), (3, 2)):
+        step = np.zeros((n, 3))
+        step[j, axis] = 1e-5
+        ends = [described(structure.moved(structure.positions + s * step), own).numpy() for s in (1, -1)]
+        np.testing.assert_allclose(change[:, j, :, axis], (ends[0] - ends[1]) / 2e-5, rtol=0, atol=1e-8)
+
+
+def test_nothing_is_described_by_nothing() -> None:
+    own = SymmetryFunctions(("A",), 2.0, RADIAL, ANGULAR)
+    pairs = neighbours(Structure([[0, 0, 0], [9, 0, 0]], ("A", "A")), 2.0)
+    values, slopes = own.slopes(torch.zeros(0, 3, dtype=torch.float64), pairs, own.kinds(("A", "A")))
+    assert values.shape == (2, 6) and not values.any() and slopes.shape == (0, 6, 3)
+
+
+@pytest.mark.parametrize("angular", ANGULAR)
+def test_second_derivatives_of_atoms_in_line_do_not_depend_on_where_the_line_points(
+    angular: tuple[float, float, float],
+) -> None:
+    """1 ± cos θ is 0 there but for round-off, and its powers must not have a kink."""
+    own = SymmetryFunctions(("A",), 4.0, (), (angular,))
+
+    def stiffness(turn: np.ndarray) -> np.ndarray:
+        x = torch.from_numpy(np.array([[0, 0, 0], [1.1, 0, 0], [-1.3, 0, 0]]) @ turn.T)
+        pairs = neighbours(Structure(x.numpy(), ("A",) * 3), 4.0)
+        kinds = own.kinds(("A",) * 3)
+        of = torch.autograd.functional.hessian(lambda p: own(displacements(p, pairs), pairs, kinds).sum(), x)
+        return np.linalg.eigvalsh(of.reshape(9, 9).numpy())
+
+    expected = stiffness(np.eye(3))
+    for seed in range(8):
+        np.testing.assert_allclose(stiffness(rotation(seed)), expected, rtol=0, atol=1e-12)
+
+
 def test_they_can_be_differentiated_twice() -> None:
     structure = CASES["water"]
     own = functions_of(structure)
@@ -132,12 +194,22 @@ def test_the_usual_ones_tell_crystals_apart() -> None:
         ({"cutoff": 0.0}, "cutoff: it is 0"),
         ({"species": ()}, "species: they are none"),
         ({"species": ("A", "A")}, "species: they are A, A; name each of them once"),
-        ({"angular": ((0.1, 1.0, 0.5),)}, "angular: η ≥ 0, ζ > 0 and λ = ±1"),
+        ({"radial": ((0.1,),)}, r"radial: its rows are not all finite numbers; give rows \(eta, shift\)"),
+        ({"angular": ((0.1, float("nan"), 1.0),)}, "angular: its rows are not all finite"),
+        ({"angular": ((0.1, 0.9, 1.0),)}, "angular: η ≥ 0, ζ ≥ 1 and λ = ±1"),
+        ({"angular": ((0.1, 1.0, 0.5),)}, "angular: η ≥ 0, ζ ≥ 1 and λ = ±1"),
     ],
 )
 def test_what_describes_nothing_is_refused(told: dict[str, object], words: str) -> None:
     with pytest.raises(BadInput, match=words):
         SymmetryFunctions(**{"species": ("A",), "cutoff": 3.0, "radial": RADIAL, **told})
+
+
+def test_species_that_are_not_described_are_refused() -> None:
+    own = SymmetryFunctions(("Al", "Ni"), 3.0, RADIAL)
+    assert own.kinds(("Ni", "Al", "Ni")).tolist() == [1, 0, 1]
+    with pytest.raises(BadInput, match="species: Cu is not among Al, Ni"):
+        own.kinds(("Ni", "Cu"))
 
 
 # --- clusters as a whole ----------------------------------------------------------------------------------------------

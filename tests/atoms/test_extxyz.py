@@ -67,6 +67,11 @@ def test_columns_and_keys_of_others_are_passed_over(tmp_path: Path) -> None:
     np.testing.assert_array_equal(second.positions, [[1, 2, 3]])
 
 
+def test_a_mark_of_the_byte_order_is_no_number(tmp_path: Path) -> None:
+    (tmp_path / "x.xyz").write_text("1\n\nHe 1 2 3\n", encoding="utf-8-sig")
+    assert read_extxyz(tmp_path / "x.xyz")[0].species == ("He",)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -67,11 +67,18 @@ def test_many_atoms_are_found_as_few_are() -> None:
     assert (np.bincount(first) == 18).all() and len(first) == 18 * 2048
 
 
+def test_many_atoms_in_a_very_skew_cell_are_those_of_ase() -> None:
+    rng = np.random.default_rng(8)
+    cell = np.array([[9.0, 0, 0], [8, 7, 0], [-6, 5, 8]])
+    structure = Structure(rng.uniform(-1, 2, size=(150, 3)) @ cell, ("Cu",) * 150, cell, (True, True, True))
+    assert rows(*neighbours(structure, 4.0)) == sorted(rows(*neighbor_list("ijS", structure.to_ase(), 4.0)))
+
+
 @pytest.mark.parametrize(
     ("positions", "cell", "words"),
     [
         ([[0, 0, 0], [1, 0, 0], [1, 0, 0]], None, "positions: atom 1 and atom 2 are at the same place"),
-        ([[0, 0, 0], [3, 0, 0]], 3.0, "positions: atom 0 and atom 1 are at the same place"),
+        ([[0, 0, 0], [3, 0, 0]], 3.0, "positions: atom 0 and an image of atom 1 are at the same place"),
     ],
 )
 def test_atoms_at_the_same_place_are_refused(positions: list[list[float]], cell: float | None, words: str) -> None:

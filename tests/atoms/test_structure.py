@@ -4,9 +4,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ase.build import bulk, molecule
+from ase.build import bulk, fcc111, molecule
 from ase.calculators.emt import EMT
+from ase.neighborlist import neighbor_list
 
+from pinnkit.atoms.neighbours import neighbours
 from pinnkit.atoms.structure import Structure, b2, bcc, fcc, from_voigt, to_voigt
 from pinnkit.errors import BadInput
 
@@ -70,6 +72,19 @@ def test_ase_gives_and_takes() -> None:
     assert free.cell is None and free.energy is None and free.to_ase().calc is None
 
 
+def test_slabs_of_ase_get_a_third_vector_only_where_nothing_repeats() -> None:
+    slab = fcc111("Cu", (2, 2, 3))
+    own = Structure.from_ase(slab)
+    assert own.periodic == (True, True, False)
+    np.testing.assert_array_equal(own.cell[:2], slab.cell[:2])
+    found = neighbours(own, 3.0)
+    expected = neighbor_list("ijS", slab, 3.0)
+    assert sorted(zip(*found[:2], strict=True)) == sorted(zip(*expected[:2], strict=True))
+    slab.pbc = True
+    with pytest.raises(BadInput, match="cell: its volume is zero"):
+        Structure.from_ase(slab)
+
+
 def test_the_order_of_stresses_is_voigts() -> None:
     stress = from_voigt([1, 2, 3, 4, 5, 6])
     np.testing.assert_array_equal(stress, [[1, 6, 5], [6, 2, 4], [5, 4, 3]])
@@ -82,7 +97,7 @@ CUBE = np.eye(3)
 @pytest.mark.parametrize(
     ("told", "words"),
     [
-        ({"positions": [[0, 0, 0], [0, np.nan, 0]]}, "positions: y of row 1 is nan; give finite numbers"),
+        ({"positions": [[0, 0, 0], [0, np.nan, 0]]}, "positions: y of atom 1 is nan; give finite numbers"),
         ({"positions": [[0, 0]]}, r"positions: shape \(1, 2\); give \(n, 3\)"),
         ({"positions": [["a", "b", "c"]]}, "positions: they are not an array of numbers"),
         ({"species": ("Cu",)}, "species: 1 for 2 positions"),
