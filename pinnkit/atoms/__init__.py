@@ -1,1 +1,41 @@
 """Physics-informed models of materials: equations of state, potentials with their dynamics, crystal defects."""
+
+import importlib
+from typing import Any
+
+# where each public name lives; looked up when it is first used
+_HOMES = {
+    "structure": ("Structure", "b2", "bcc", "fcc"),
+    "extxyz": ("read_extxyz", "write_extxyz"),
+    "neighbours": ("Pairs", "displacements", "neighbours"),
+    "descriptors": ("Angular", "Radial", "SymmetryFunctions", "inverse_distances", "usual_symmetry_functions"),
+    "equation_of_state": ("BirchMurnaghan", "EquationOfState", "Known", "Vinet"),
+    "cohesion": ("CohesiveEnergy", "EnergyCurve"),
+    "lennard_jones": ("LennardJones",),
+    "dynamics": ("Trajectory", "simulate"),
+    "calculator": ("PinnkitCalculator", "effective_medium"),
+    "potential": ("Potential", "gaussians"),
+    "potential_data": ("FromFile", "Shaken", "Thermal"),
+    "potential_evidence": ("Motion",),
+    "potential_study": ("LearnedPotential", "PotentialStudy"),
+    "learning": ("Exploration",),
+    "symmetry_contrast": ("Clusters",),
+    "defects": ("Crystals",),
+    "environments": ("Environments",),
+    "defect_study": ("CrystalDefects", "DefectRepresentation"),
+    "property_laws": ("Law",),
+    "property_study": ("ModelComparison", "PropertyRegression"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME_OF)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'pinnkit.atoms' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -1,0 +1,207 @@
+"""Crystal defects: what is learned tells them apart where nothing was seen, and is the same after reading it again."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.spatial.transform import Rotation
+
+from pinnkit import catalogue, load, solve
+from pinnkit.atoms.defect_figures import figures
+from pinnkit.atoms.defect_merit import HeldOut, principal
+from pinnkit.atoms.defect_study import CrystalDefects, DefectRepresentation
+from pinnkit.atoms.defects import Crystals
+from pinnkit.atoms.structure import Structure, fcc
+from pinnkit.errors import BadInput
+from pinnkit.settings import ProblemChoice
+from pinnkit.tasks import summary
+
+CHOSEN = ("fcc perfect", "fcc vacancy", "bcc perfect", "bcc vacancy", "b2 perfect A", "b2 antisite A", "b2 vacancy B")
+SMALL: dict[str, Any] = {"chosen": CHOSEN, "pairs": 2000, "steps": 500, "held_out": 600, "batch": 64, "width": 32}
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[DefectRepresentation, Path]:
+    folder = tmp_path_factory.mktemp("crystal_defects")
+    found = solve(CrystalDefects(**SMALL), folder=folder, seed=1)
+    assert isinstance(found, DefectRepresentation)
+    return found, folder
+
+
+def test_what_is_learned_beats_what_it_is_learned_from(small: tuple[DefectRepresentation, Path]) -> None:
+    m = small[0].metrics
+    assert m["nearest_neighbour_accuracy"] > 0.97
+    assert 1 - m["nearest_neighbour_accuracy"] < 0.5 * (1 - m["raw_descriptor_accuracy"])
+    assert m["raw_coordinate_accuracy"] < m["trained_coordinate_accuracy"] < 0.75
+    assert m["points"] == 4000 and m["seconds"]["train"] < m["seconds"]["total"]
+    assert m["parameters"] == sum(a * b + b for a, b in ((60, 32), (32, 32), (32, 16)))
+
+
+def test_accuracy_falls_with_noise(small: tuple[DefectRepresentation, Path]) -> None:
+    curve = small[0].metrics["accuracy_by_noise"]
+    learned = dict(zip(curve["values"], curve["contrastive"], strict=True))
+    assert min(learned[0.01], learned[0.02]) > 0.98 and learned[0.12] < learned[0.06] - 0.05
+    sizes = small[0].metrics["accuracy_by_stretch"]
+    assert dict(zip(sizes["values"], sizes["contrastive"], strict=True))[0.0] > 0.97
+
+
+def test_accuracies_are_those_of_the_confusion(small: tuple[DefectRepresentation, Path]) -> None:
+    found = small[0]
+    table = found.judged.confusion("contrastive", len(CHOSEN))
+    assert_allclose(table.sum(1), 1)
+    weights = np.bincount(found.judged.labels) / len(found.judged.labels)
+    assert found.metrics["nearest_neighbour_accuracy"] == pytest.approx(float(weights @ table.diagonal()))
+    assert list(found.metrics["accuracy_by_defect"]) == list(found.problem.names)
+    assert_allclose(list(found.metrics["accuracy_by_defect"].values()), table.diagonal())
+
+
+def test_defects_of_crystals_are_named(small: tuple[DefectRepresentation, Path]) -> None:
+    found, crystals = small[0], small[0].problem.crystals
+    for kind in found.problem.kinds:
+        structure, centre = crystals.with_defect(kind, site=11)
+        (match,) = found.classify(structure, centre)
+        assert match.defect == kind.name and match.similarity > 0.9
+    structure, _ = crystals.with_defect(found.problem.kinds[0])
+    assert [match.defect for match in found.classify(structure, [0, 7])] == ["fcc perfect"] * 2
+
+
+def test_a_turned_shifted_and_reordered_crystal_is_the_same(small: tuple[DefectRepresentation, Path]) -> None:
+    found, rng = small[0], np.random.default_rng(0)
+    structure, centre = found.problem.crystals.with_defect(found.problem.kinds[4])
+    structure = structure.moved(structure.positions + 0.1 * rng.normal(size=structure.positions.shape))
+    turn, order = Rotation.from_quat(rng.normal(size=4)).as_matrix(), rng.permutation(len(structure))
+    assert structure.cell is not None
+    other = Structure(
+        (structure.positions @ turn.T + 5.0)[order], tuple(structure.species[k] for k in order),
+        structure.cell @ turn.T, structure.periodic,
+    )  # fmt: skip
+    one = found.embed(structure, centre)
+    assert one.shape == (1, 16) and np.linalg.norm(one) == pytest.approx(1)
+    assert_allclose(found.embed(other, centre @ turn.T + 5.0), one, atol=1e-10)
+
+
+def test_a_run_leaves_its_files_and_is_read_again(small: tuple[DefectRepresentation, Path]) -> None:
+    found, folder = small
+    plots = {path.stem for path in (folder / "plots").iterdir()}
+    assert plots == set(found.captions) == {"solution", "confusion", "noise", "loss"}
+    assert json.loads((folder / "metrics.json").read_text()) == found.metrics
+    again = load(folder)
+    assert isinstance(again, DefectRepresentation) and again.metrics == found.metrics
+    structure, centre = found.problem.crystals.with_defect(found.problem.kinds[1])
+    assert_array_equal(again.embed(structure, centre), found.embed(structure, centre))
+    assert again.classify(structure, centre) == found.classify(structure, centre)
+    assert figures(again).keys() == plots
+    with np.load(folder / "solution.npz") as arrays:
+        assert_array_equal(arrays["known"], found.known)
+
+
+def test_figures_show_what_was_found(small: tuple[DefectRepresentation, Path]) -> None:
+    drawn = figures(small[0])
+    titles = [ax.get_title(loc="left") for ax in drawn["solution"].axes]
+    assert titles[0] == f"contrastive: {small[0].metrics['nearest_neighbour_accuracy']:.1%}" and len(titles) == 3
+    left = drawn["noise"].axes[0]
+    curve = np.asarray(left.get_lines()[0].get_ydata())
+    assert_allclose(curve, small[0].metrics["accuracy_by_noise"]["contrastive"])
+    assert len(drawn["confusion"].axes) == 2 and len(drawn["loss"].axes[0].get_lines()) == 3
+
+
+def test_the_summary_tells_all_representations(small: tuple[DefectRepresentation, Path]) -> None:
+    text = summary(small[0])
+    assert "of the same defect, at sites never seen" in text and "symmetry functions" in text and "trained" in text
+
+
+def test_a_run_is_repeated_to_the_bit() -> None:
+    tiny: dict[str, Any] = {"chosen": CHOSEN[:2], "pairs": 20, "steps": 3, "held_out": 20, "batch": 4}
+    one, other, third = (solve(CrystalDefects(**tiny), seed=seed) for seed in (3, 3, 4))
+    assert_array_equal(one.arrays()["known"], other.arrays()["known"])
+    assert np.abs(one.arrays()["known"] - third.arrays()["known"]).max() > 1e-3
+
+
+def test_an_accuracy_that_is_missed_is_said() -> None:
+    tiny: dict[str, Any] = {"chosen": CHOSEN[:4], "pairs": 20, "steps": 1, "held_out": 50, "batch": 4, "noise": 0.12}
+    found = solve(CrystalDefects(**tiny))
+    assert found.metrics["verdict"].startswith("untrusted: ") and not found.missed_tolerance
+    assert solve(CrystalDefects(**tiny), tolerance=1e-3).missed_tolerance
+    assert solve(CrystalDefects(**tiny), tolerance=0.99).metrics["verdict"] == "trusted"
+
+
+def test_principal_components_are_those_of_the_covariance() -> None:
+    points = np.random.default_rng(0).normal(size=(300, 4)) * [1, 5, 0.1, 2] + 7
+    found = principal(points)
+    assert_allclose(found.var(0, ddof=1), np.sort(np.linalg.eigvalsh(np.cov(points.T)))[::-1][:2], rtol=1e-10)
+
+
+def test_held_out_views_come_back_from_plain_values() -> None:
+    rng = np.random.default_rng(1)
+    one = HeldOut.of({"contrastive": rng.normal(size=(30, 5))}, rng.integers(3, size=30))
+    again = HeldOut.from_plain(json.loads(json.dumps(one.to_plain())))
+    assert_array_equal(again.labels, one.labels)
+    assert_array_equal(again.maps["contrastive"], one.maps["contrastive"])
+    assert again.accuracy("contrastive") == one.accuracy("contrastive")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"batch": 1}, "problem.batch: a pair alone has nothing to differ from; take at least 2"),
+        ({"batch": 0}, "problem.batch: "),
+        ({"batch": 100, "pairs": 50}, "problem.batch: 100 of 50 pairs; "),
+        ({"temperature": 0.0}, "problem.temperature: it must be >= 0.001"),
+        ({"temperature": -1.0}, "problem.temperature: "),
+        ({"lattices": ("hcp",)}, "problem.lattices: unknown lattice 'hcp'; choose from fcc, bcc, b2"),
+        ({"lattices": ()}, "problem.lattices: there are none; take two or more"),
+        ({"chosen": ("fcc vacancy",)}, "problem.defects: there is one: fcc vacancy; take two or more"),
+        ({"chosen": ("fcc vacancy", "fcc vacancies")}, "problem.defects: unknown defect 'fcc vacancies'; choose from"),
+        ({"noise": -0.01}, "problem.noise: "),
+        ({"noise": float("nan")}, "problem.noise: "),
+        ({"strain": -0.01}, "problem.strain: "),
+        ({"size": 1.0}, "problem.size: "),
+        ({"pairs": 1}, "problem.pairs: "),
+        ({"held_out": 0}, "problem.held_out: "),
+        ({"steps": 0}, "problem.steps: "),
+        ({"dimension": 1}, "problem.dimension: "),
+        ({"supervised": 1}, "problem.supervised: "),
+        ({"crystals": Crystals(repeats=4)}, "images of their own defect; take at least 6, or a smaller problem.cutoff"),
+        ({"crystals": Crystals(cutoff=2.6)}, "problem.cutoff: 2.6 Å hardly reach the nearest neighbours, 2.5 Å away"),
+        ({"crystals": Crystals(distance=0.0)}, "problem.distance: "),
+        ({"crystals": Crystals(species=("Ni", "Ni"))}, "problem.species: they are Ni, Ni; name two"),
+        ({"crystals": Crystals(repeats=100)}, "problem.supercell: "),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_learned_is_refused_in_one_line(wrong: dict[str, Any], words: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        CrystalDefects(**wrong)
+    assert words in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_sites_that_cannot_be_seen_are_refused(small: tuple[DefectRepresentation, Path]) -> None:
+    found = small[0]
+    with pytest.raises(BadInput, match="sites: there are none"):
+        found.embed(fcc(3.5, "Ni"))
+    with pytest.raises(BadInput, match="species: there is 'Cu'"):
+        found.embed(fcc(3.5, "Cu"), [0])
+
+
+def test_a_task_for_equations_is_refused() -> None:
+    with pytest.raises(BadInput, match="task"):
+        solve(CrystalDefects(**SMALL), task="committee")
+
+
+def test_the_problem_has_the_defaults_of_the_study() -> None:
+    built, usual = catalogue.build(ProblemChoice("crystal_defects")), CrystalDefects()
+    assert isinstance(built, CrystalDefects)
+    for key in ("noise", "strain", "size", "pairs", "held_out", "batch", "temperature", "steps", "dimension", "width"):
+        assert getattr(built, key) == getattr(usual, key)
+    assert built.names == usual.names and built.crystals == usual.crystals
+
+
+@pytest.mark.gallery
+def test_the_bar_is_met() -> None:
+    """Five seeds and more: benchmarks/defects.py."""
+    m = solve("crystal_defects").metrics
+    assert m["verdict"] == "trusted" and m["nearest_neighbour_accuracy"] >= 0.99
+    assert 1 - m["raw_descriptor_accuracy"] > 3 * (1 - m["nearest_neighbour_accuracy"])
+    assert m["trained_coordinate_accuracy"] < 0.7
