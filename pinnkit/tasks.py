@@ -12,6 +12,7 @@ from torch import nn
 
 from pinnkit import catalogue, checkpoint, committee_words, correction, fusion
 from pinnkit.arms import check_transfer, compare
+from pinnkit.atoms import DefectRepresentation, EnergyCurve, LearnedPotential, ModelComparison
 from pinnkit.committee import check_committee, described, run_committee
 from pinnkit.errors import BadInput, CheckpointUnusable
 from pinnkit.evaluation import Reference
@@ -30,7 +31,7 @@ from pinnkit.sources import Source, family_training, source, untrained, variatio
 from pinnkit.study import Study
 from pinnkit.transfer_words import text_lines
 
-FINDINGS: tuple[type[Finding], ...] = (Fused,)
+FINDINGS: tuple[type[Finding], ...] = (Fused, EnergyCurve, LearnedPotential, DefectRepresentation, ModelComparison)
 
 
 def prepare(settings: Settings) -> Problem | Study:

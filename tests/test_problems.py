@@ -42,8 +42,9 @@ BARS = [
     ("inverse_heat", 1e-2, True),
 ]
 FUSED = {"forrester", "forrester_three_levels"}  # no equations
+ATOMS = {"cohesive_energy", "copper_potential", "crystal_defects", "lj_potential", "property_regression"}  # nor here
 OPEN = {"hidden_edge", "multifidelity_heat"}  # an edge of which the error is what noise leaves open
-OTHERS = FUSED | OPEN | {"membrane_lshape"}  # eigenvalues
+OTHERS = FUSED | ATOMS | OPEN | {"membrane_lshape"}  # eigenvalues
 gallery = [pytest.param(name, bar, marks=pytest.mark.gallery if slow else ()) for name, bar, slow in BARS]
 
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pinnkit.atoms.neighbours import Pairs
+from pinnkit.atoms.structure import kinds_of
 from pinnkit.errors import BadInput
 
 
@@ -85,11 +86,7 @@ class SymmetryFunctions:
 
     def kinds(self, species: Sequence[str]) -> Tensor:
         """Positions (n,) in `species`. Raises BadInput for others."""
-        unknown = sorted(set(species) - set(self.species))
-        if unknown:
-            what = f"{', '.join(unknown)} is not among {', '.join(self.species)}"
-            raise BadInput("species", what, "describe it too, or leave it out")
-        return torch.tensor([self.species.index(name) for name in species], dtype=torch.long)
+        return torch.from_numpy(kinds_of(species, self.species))
 
     def __call__(self, vectors: Tensor, pairs: Pairs, kinds: Tensor) -> Tensor:
         """The descriptors (n, count) of atoms of kinds (n,), from relative positions (m, 3) of the pairs in Å.

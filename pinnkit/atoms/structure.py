@@ -151,6 +151,15 @@ def _check_cell(cell: Array | None, periodic: tuple[bool, ...]) -> None:
         raise BadInput("cell", "its volume is zero", "give three lattice vectors that are independent")
 
 
+def kinds_of(species: Sequence[str], known: Sequence[str]) -> NDArray[np.int64]:
+    """Positions (n,) of species among known ones. Raises BadInput for others."""
+    place = {name: k for k, name in enumerate(known)}
+    unknown = sorted(set(species) - place.keys())
+    if unknown:
+        raise BadInput("species", f"{', '.join(unknown)} is unknown here", f"known are {', '.join(known)}")
+    return np.array([place[name] for name in species], dtype=np.int64)
+
+
 # --- lattices ---------------------------------------------------------------------------------------------------------
 
 

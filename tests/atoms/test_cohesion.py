@@ -10,10 +10,10 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from pinnkit import load, solve
-from pinnkit.atoms.cohesion import CohesiveEnergy, EnergyCurve
-from pinnkit.atoms.cohesion_baselines import tanh_network
-from pinnkit.atoms.cohesion_figures import figures
-from pinnkit.atoms.cohesion_network import (
+from pinnkit.atoms.cohesion.baselines import tanh_network
+from pinnkit.atoms.cohesion.equation_of_state import GPA, BirchMurnaghan, Known, Vinet
+from pinnkit.atoms.cohesion.figures import figures
+from pinnkit.atoms.cohesion.network import (
     STRAIN,
     VOLUME,
     Basis,
@@ -25,7 +25,7 @@ from pinnkit.atoms.cohesion_network import (
     smoothed,
     solved,
 )
-from pinnkit.atoms.equation_of_state import GPA, BirchMurnaghan, Known, Vinet
+from pinnkit.atoms.cohesion.study import CohesiveEnergy, EnergyCurve
 from pinnkit.errors import BadInput
 from pinnkit.settings import Settings
 from pinnkit.tasks import summary

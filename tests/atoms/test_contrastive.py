@@ -9,7 +9,7 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.spatial.transform import Rotation
 
-from pinnkit.atoms.contrastive import (
+from pinnkit.atoms.defects.contrastive import (
     ANGLES,
     CORE,
     Coordinates,
@@ -23,8 +23,8 @@ from pinnkit.atoms.contrastive import (
     nearest,
     nearest_other,
 )
+from pinnkit.atoms.defects.environments import Environments
 from pinnkit.atoms.descriptors import SymmetryFunctions
-from pinnkit.atoms.environments import Environments
 from pinnkit.atoms.neighbours import displacements, neighbours
 from pinnkit.atoms.structure import Structure, b2
 

@@ -10,10 +10,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.spatial.transform import Rotation
 
 from pinnkit import catalogue, load, solve
-from pinnkit.atoms.defect_figures import figures
-from pinnkit.atoms.defect_merit import HeldOut, principal
-from pinnkit.atoms.defect_study import CrystalDefects, DefectRepresentation
-from pinnkit.atoms.defects import Crystals
+from pinnkit.atoms.defects.crystals import Crystals
+from pinnkit.atoms.defects.figures import figures
+from pinnkit.atoms.defects.merit import HeldOut, principal
+from pinnkit.atoms.defects.study import CrystalDefects, DefectRepresentation
 from pinnkit.atoms.structure import Structure, fcc
 from pinnkit.errors import BadInput
 from pinnkit.settings import ProblemChoice
@@ -181,7 +181,7 @@ def test_sites_that_cannot_be_seen_are_refused(small: tuple[DefectRepresentation
     found = small[0]
     with pytest.raises(BadInput, match="sites: there are none"):
         found.embed(fcc(3.5, "Ni"))
-    with pytest.raises(BadInput, match="species: there is 'Cu'"):
+    with pytest.raises(BadInput, match="species: Cu is unknown here"):
         found.embed(fcc(3.5, "Cu"), [0])
 
 

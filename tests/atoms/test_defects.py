@@ -9,9 +9,9 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.spatial import cKDTree
 
-from pinnkit.atoms.contrastive import Invariants
-from pinnkit.atoms.defects import EDGES, Crystals, Defect, Disturbance, catalogue, defects, share, views
-from pinnkit.atoms.environments import Environments
+from pinnkit.atoms.defects.contrastive import Invariants
+from pinnkit.atoms.defects.crystals import EDGES, Crystals, Defect, Disturbance, catalogue, defects, share, views
+from pinnkit.atoms.defects.environments import Environments
 from pinnkit.atoms.neighbours import displacements, neighbours
 from pinnkit.atoms.structure import Structure, fcc
 from pinnkit.errors import BadInput
@@ -187,7 +187,7 @@ def around(symbol: str, sites: Any) -> Environments:
         (lambda: defects(["hcp"]), "problem.lattices: unknown lattice 'hcp'; choose from fcc, bcc, b2"),
         (lambda: defects(["fcc", "fcc"]), "problem.lattices: they are fcc, fcc; name each of them once"),
         (lambda: Crystals(repeats=3).check(["bcc"], STILL), "images of their own defect; take at least 5"),
-        (lambda: around("Cu", [0]), "species: there is 'Cu' in the structure; only Ni, Al are known"),
+        (lambda: around("Cu", [0]), "species: Cu is unknown here; known are Ni, Al"),
         (lambda: around("Ni", [4]), "sites: they are neither numbers of the 4 atoms nor positions; "),
         (lambda: around("Ni", [-1]), "sites: they are neither"),
         (lambda: around("Ni", [0.0, math.nan, 1.0]), "sites: they are neither"),

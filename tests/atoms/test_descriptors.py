@@ -208,7 +208,7 @@ def test_what_describes_nothing_is_refused(told: dict[str, object], words: str) 
 def test_species_that_are_not_described_are_refused() -> None:
     own = SymmetryFunctions(("Al", "Ni"), 3.0, RADIAL)
     assert own.kinds(("Ni", "Al", "Ni")).tolist() == [1, 0, 1]
-    with pytest.raises(BadInput, match="species: Cu is not among Al, Ni"):
+    with pytest.raises(BadInput, match="species: Cu is unknown here; known are Al, Ni"):
         own.kinds(("Ni", "Cu"))
 
 

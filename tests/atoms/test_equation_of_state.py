@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from pinnkit.atoms.equation_of_state import FORMS, GPA, BirchMurnaghan, EquationOfState, Known, Vinet, fit, guess
+from pinnkit.atoms.cohesion.equation_of_state import (
+    FORMS,
+    GPA,
+    BirchMurnaghan,
+    EquationOfState,
+    Known,
+    Vinet,
+    fit,
+    guess,
+)
 from pinnkit.errors import BadInput
 
 V = np.linspace(8.3, 16.5, 25)

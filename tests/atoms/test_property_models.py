@@ -7,10 +7,19 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 
-from pinnkit.atoms import property_models as models
-from pinnkit.atoms.property_laws import MOST_OF_A_PROCESS, Law, candidates
-from pinnkit.atoms.property_models import InLogarithms, LeastSquares, Line, Model, Process, coefficients, network, ridge
-from pinnkit.atoms.property_validation import (
+from pinnkit.atoms.properties import models
+from pinnkit.atoms.properties.laws import MOST_OF_A_PROCESS, Law, candidates
+from pinnkit.atoms.properties.models import (
+    InLogarithms,
+    LeastSquares,
+    Line,
+    Model,
+    Process,
+    coefficients,
+    network,
+    ridge,
+)
+from pinnkit.atoms.properties.validation import (
     Score,
     Splits,
     cross_validated,

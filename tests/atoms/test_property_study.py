@@ -11,8 +11,8 @@ from numpy.testing import assert_array_equal
 
 from pinnkit import catalogue, load, solve
 from pinnkit.atoms import Law, PropertyRegression
-from pinnkit.atoms.property_figures import figures
-from pinnkit.atoms.property_study import ModelComparison
+from pinnkit.atoms.properties.figures import figures
+from pinnkit.atoms.properties.study import ModelComparison
 from pinnkit.errors import BadInput
 from pinnkit.tasks import summary
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pinnkit.atoms.equation_of_state import EquationOfState, Fit
+from pinnkit.atoms.cohesion.equation_of_state import EquationOfState, Fit
 from pinnkit.calibration import coverage
 from pinnkit.evaluation import relative_l2
 from pinnkit.finding import usual_metrics

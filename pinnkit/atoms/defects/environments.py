@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pinnkit.atoms.structure import Array, Structure
+from pinnkit.atoms.structure import Array, Structure, kinds_of
 from pinnkit.errors import BadInput
 
 Index = NDArray[np.int64]
@@ -45,18 +45,10 @@ class Environments:
 
         An atom at the site belongs to its environment. Raises BadInput for other species, sites and shapes.
         """
-        kinds = kinds_of(structure, species)
+        kinds = kinds_of(structure.species, species)
         found = [_near(structure, centre, cutoff) for centre in _centres(structure, sites)]
         parts = [cls(v, kinds[atoms], np.zeros(len(v), dtype=np.int64), 1) for v, atoms in found]
         return cls.joined(parts)
-
-
-def kinds_of(structure: Structure, species: Sequence[str]) -> Index:
-    """Of each atom (n,) the place of its species. Raises BadInput for another one."""
-    for name in structure.species:
-        if name not in species:
-            raise BadInput("species", f"there is {name!r} in the structure", f"only {', '.join(species)} are known")
-    return np.array([list(species).index(name) for name in structure.species], dtype=np.int64)
 
 
 def _centres(structure: Structure, sites: ArrayLike) -> Array:

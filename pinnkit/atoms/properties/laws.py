@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from pinnkit.atoms.property_models import (
+from pinnkit.atoms.properties.models import (
     InLogarithms,
     LeastSquares,
     Model,

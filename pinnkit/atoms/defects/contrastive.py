@@ -29,8 +29,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, linear, normalize
 
+from pinnkit.atoms.defects.environments import Environments, Index
 from pinnkit.atoms.descriptors import Angular, Radial, SymmetryFunctions
-from pinnkit.atoms.environments import Environments, Index
 from pinnkit.atoms.neighbours import Pairs
 from pinnkit.atoms.structure import Array
 

@@ -20,7 +20,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from pinnkit.atoms.equation_of_state import GPA, as_volumes
+from pinnkit.atoms.cohesion.equation_of_state import GPA, as_volumes
 from pinnkit.errors import BadInput
 from pinnkit.linear_algebra import leave_one_out
 from pinnkit.networks import FeatureMap

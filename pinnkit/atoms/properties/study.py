@@ -9,10 +9,10 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pinnkit.atoms.property_laws import Candidates, Law, candidates
-from pinnkit.atoms.property_models import Fitted, Model, coefficients, logarithms
-from pinnkit.atoms.property_table import check_positive, check_size, check_table, read_table
-from pinnkit.atoms.property_validation import (
+from pinnkit.atoms.properties.laws import Candidates, Law, candidates
+from pinnkit.atoms.properties.models import Fitted, Model, coefficients, logarithms
+from pinnkit.atoms.properties.table import check_positive, check_size, check_table, read_table
+from pinnkit.atoms.properties.validation import (
     Rows,
     Score,
     Splits,
@@ -216,7 +216,7 @@ class ModelComparison(Finding):
 
     def figures(self) -> Mapping[str, Any]:
         """Parity of each model, errors, exponents and learning curves."""
-        from pinnkit.atoms.property_figures import figures  # matplotlib takes a second to import
+        from pinnkit.atoms.properties.figures import figures  # matplotlib takes a second to import
 
         return figures(self)
 

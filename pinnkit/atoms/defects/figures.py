@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, MaxNLocator, PercentFormatter
 
-from pinnkit.atoms.defect_merit import REPRESENTATIONS
+from pinnkit.atoms.defects.merit import REPRESENTATIONS
 from pinnkit.atoms.structure import Array
 from pinnkit.drawing import COLOURS, GREY, INK, SMALL, TEXT, blank, legend_beside, tidy
 

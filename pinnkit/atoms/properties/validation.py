@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pinnkit.atoms.property_models import Model
+from pinnkit.atoms.properties.models import Model
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]

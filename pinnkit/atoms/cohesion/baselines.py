@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pinnkit.atoms.cohesion_network import VOLUME, Basis, Rows, conditions_of_data, smoothed
-from pinnkit.atoms.equation_of_state import FORMS, GPA, Fit, Known, fit
+from pinnkit.atoms.cohesion.equation_of_state import FORMS, GPA, Fit, Known, fit
+from pinnkit.atoms.cohesion.network import VOLUME, Basis, Rows, conditions_of_data, smoothed
 from pinnkit.errors import BadInput
 
 Array = NDArray[np.float64]

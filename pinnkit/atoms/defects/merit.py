@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from pinnkit.atoms.contrastive import Learned, nearest, nearest_other
-from pinnkit.atoms.environments import Environments, Index
+from pinnkit.atoms.defects.contrastive import Learned, nearest, nearest_other
+from pinnkit.atoms.defects.environments import Environments, Index
 from pinnkit.atoms.structure import Array
 
 REPRESENTATIONS = {

@@ -27,9 +27,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pinnkit.assembly import network
-from pinnkit.atoms import cohesion_merit
-from pinnkit.atoms.cohesion_baselines import Table, fits, tables
-from pinnkit.atoms.cohesion_network import (
+from pinnkit.atoms.cohesion import merit
+from pinnkit.atoms.cohesion.baselines import Table, fits, tables
+from pinnkit.atoms.cohesion.equation_of_state import FEWEST, GPA, EquationOfState, Fit, Known, as_volumes, guess
+from pinnkit.atoms.cohesion.network import (
     Basis,
     Curve,
     Rows,
@@ -39,7 +40,6 @@ from pinnkit.atoms.cohesion_network import (
     conditions_of_data,
     solved,
 )
-from pinnkit.atoms.equation_of_state import FEWEST, GPA, EquationOfState, Fit, Known, as_volumes, guess
 from pinnkit.calibration import normal_half_width, students_half_width
 from pinnkit.errors import BadInput
 from pinnkit.finding import Finding
@@ -280,7 +280,7 @@ class EnergyCurve(Finding):
 
     def figures(self) -> Mapping[str, Any]:
         """The curves, their errors where the truth is known, and the parameters."""
-        from pinnkit.atoms.cohesion_figures import figures  # matplotlib takes a second to import
+        from pinnkit.atoms.cohesion.figures import figures  # matplotlib takes a second to import
 
         return figures(self)
 
@@ -296,7 +296,7 @@ class EnergyCurve(Finding):
 
     def lines(self) -> list[str]:
         """Parameters with their deviations, and how much physics gains."""
-        return cohesion_merit.lines(self.metrics)
+        return merit.lines(self.metrics)
 
     def to_plain(self) -> dict[str, Any]:
         """The curves and the data; the features follow from the settings."""
@@ -340,7 +340,7 @@ def learn(problem: CohesiveEnergy, settings: Settings) -> EnergyCurve:
         curves.append(solved(basis, problem.conditions(basis), draw))
     seconds = time.perf_counter() - began
     found = EnergyCurve(problem, curves, settings, *_rivals(problem, settings))
-    return replace(found, metrics=cohesion_merit.metrics(found, seconds))
+    return replace(found, metrics=merit.metrics(found, seconds))
 
 
 def _rivals(problem: CohesiveEnergy, settings: Settings) -> tuple[dict[str, Table], dict[str, Fit]]:

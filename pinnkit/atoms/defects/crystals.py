@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from pinnkit.atoms.environments import Environments, Index, kinds_of
-from pinnkit.atoms.structure import Array, Structure, b2, bcc, fcc
+from pinnkit.atoms.defects.environments import Environments, Index
+from pinnkit.atoms.structure import Array, Structure, b2, bcc, fcc, kinds_of
 from pinnkit.errors import BadInput
 
 Offset = tuple[float, float, float]
@@ -227,7 +227,7 @@ def _views(
     whole, (put, put_kinds) = crystals.supercell(defect.lattice), crystals.standing(defect)
     sites = share(crystals.sites(defect), shares)
     vectors = crystals.seen(whole, sites[rng.integers(len(sites), size=count)])
-    kinds = np.tile(kinds_of(whole, crystals.species), (count, 1))
+    kinds = np.tile(kinds_of(whole.species, crystals.species), (count, 1))
     near = (np.square(vectors).sum(-1) < disturbed.reach(crystals) ** 2) & ~at_centre(vectors)
     added = put[rng.integers(len(put), size=count)]
     near = np.concatenate([near, np.ones(added.shape[:2], dtype=bool)], 1)

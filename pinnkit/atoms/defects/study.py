@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from pinnkit.atoms.contrastive import (
+from pinnkit.atoms.defects.contrastive import (
     Coordinates,
     Encoder,
     Features,
@@ -21,9 +21,9 @@ from pinnkit.atoms.contrastive import (
     nearest,
     one_thread,
 )
-from pinnkit.atoms.defect_merit import HeldOut, Represented, agreement
-from pinnkit.atoms.defects import Crystals, Defect, Disturbance, defects, views
-from pinnkit.atoms.environments import Environments, Index
+from pinnkit.atoms.defects.crystals import Crystals, Defect, Disturbance, defects, views
+from pinnkit.atoms.defects.environments import Environments, Index
+from pinnkit.atoms.defects.merit import HeldOut, Represented, agreement
 from pinnkit.atoms.structure import Array, Structure
 from pinnkit.conversion import Between, choose_from, convert
 from pinnkit.errors import BadInput
@@ -210,7 +210,7 @@ class DefectRepresentation(Finding):
 
     def figures(self) -> Mapping[str, Any]:
         """Maps, confusion, accuracy against noise and strain, losses."""
-        from pinnkit.atoms.defect_figures import figures  # matplotlib takes a second to import
+        from pinnkit.atoms.defects.figures import figures  # matplotlib takes a second to import
 
         return figures(self)
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 from numpy.typing import NDArray
 
-from pinnkit.atoms.property_validation import one_standard_error
+from pinnkit.atoms.properties.validation import one_standard_error
 from pinnkit.drawing import COLOURS, GREY, INK, SMALL, TEXT, blank, legend_beside, math_label, plain_label, tidy
 
 Array = NDArray[np.float64]

@@ -1,0 +1,1 @@
+"""Point defects of crystals, and a representation that tells them apart."""

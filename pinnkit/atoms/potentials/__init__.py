@@ -1,0 +1,1 @@
+"""Potentials learned from energies and forces, their training and their dynamics."""

@@ -1,0 +1,217 @@
+"""Molecular dynamics: velocity Verlet, and a Langevin thermostat. Units: fs, Å, eV, u, K."""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pinnkit.atoms.neighbours import Pairs
+from pinnkit.atoms.potentials.lennard_jones import Labels
+from pinnkit.atoms.structure import Structure
+from pinnkit.errors import BadInput
+
+Array = NDArray[np.float64]
+BOLTZMANN = 8.617333262e-5  # eV/K
+ACCELERATION = 9.648533212e-3  # Å/fs² of 1 eV/Å on 1 u
+SKIN = 0.8  # Å by which lists of pairs reach beyond the cutoff
+FARTHEST = 0.1  # of the distance of the nearest neighbours, that an atom may move in one step
+WORTH_A_WARNING, WRONG = 0.02, 0.5  # change of the total energy, in units of the kinetic energy
+MASSES = """H 1.008 He 4.0026 Li 6.94 Be 9.0122 B 10.81 C 12.011 N 14.007 O 15.999 F 18.998 Ne 20.180 Na 22.990
+Mg 24.305 Al 26.982 Si 28.085 P 30.974 S 32.06 Cl 35.45 Ar 39.948 K 39.098 Ca 40.078 Sc 44.956 Ti 47.867 V 50.942
+Cr 51.996 Mn 54.938 Fe 55.845 Co 58.933 Ni 58.693 Cu 63.546 Zn 65.38 Ga 69.723 Ge 72.630 As 74.922 Se 78.971 Br 79.904
+Kr 83.798 Rb 85.468 Sr 87.62 Y 88.906 Zr 91.224 Nb 92.906 Mo 95.95 Ru 101.07 Rh 102.91 Pd 106.42 Ag 107.87 Cd 112.41
+In 114.82 Sn 118.71 Sb 121.76 Te 127.60 I 126.90 Xe 131.29 Cs 132.91 Ba 137.33 La 138.91 Ce 140.12 Hf 178.49 Ta 180.95
+W 183.84 Re 186.21 Os 190.23 Ir 192.22 Pt 195.08 Au 196.97 Hg 200.59 Tl 204.38 Pb 207.2 Bi 208.98 Th 232.04 U 238.03"""
+
+
+class Field(Protocol):
+    """What moves atoms: energy and forces of a structure, given pairs that reach at least as far as it does."""
+
+    def pairs(self, structure: Structure, skin: float = 0.0) -> Pairs: ...
+
+    def energy_forces(self, structure: Structure, pairs: Pairs | None = None) -> Labels: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """k recorded moments: times (k,) fs, positions (k, n, 3) Å, velocities (k, n, 3) Å/fs, energies (k,) eV."""
+
+    structure: Structure  # where it began
+    times: Array
+    positions: Array
+    velocities: Array
+    kinetic: Array
+    potential: Array
+    warning: str | None = None
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    @property
+    def energy(self) -> Array:
+        """The total energy per atom (k,) in meV."""
+        return np.asarray(1e3 * (self.kinetic + self.potential) / len(self.structure))
+
+    @property
+    def temperature(self) -> Array:
+        """2 E_kin / (3 n k_B) at each moment (k,), in K."""
+        return np.asarray(2 * self.kinetic / (3 * len(self.structure) * BOLTZMANN))
+
+    @property
+    def drift(self) -> float:
+        """The slope of the total energy, fitted to all but the first tenth of the run, in meV per atom and ps.
+
+        In that tenth half of the kinetic energy goes where thermal motion has it.
+        """
+        late = slice(len(self) // 10, None)
+        return float(np.polyfit(self.times[late] / 1e3, self.energy[late], 1)[0])
+
+    def frame(self, k: int) -> Structure:
+        """The structure at one of the moments, without labels."""
+        return self.structure.moved(self.positions[k])
+
+
+def masses_of(structure: Structure) -> Array:
+    """Atomic weights (n,) in u. Raises BadInput for symbols that are no common element."""
+    words = MASSES.split()
+    known = dict(zip(words[::2], map(float, words[1::2]), strict=True))
+    unknown = sorted(set(structure.species) - known.keys())
+    if unknown:
+        raise BadInput("masses", f"the mass of {', '.join(unknown)} is not known", "give one for each atom, in u")
+    return np.array([known[symbol] for symbol in structure.species])
+
+
+def thermal_velocities(masses: Array, temperature: float, rng: np.random.Generator) -> Array:
+    """Maxwell–Boltzmann velocities (n, 3) in Å/fs, with no total momentum."""
+    spread = np.sqrt(BOLTZMANN * temperature * ACCELERATION / masses)[:, None]
+    velocities = spread * rng.normal(size=(len(masses), 3))
+    return np.asarray(velocities - masses @ velocities / masses.sum())
+
+
+class _Pairs:
+    """Pairs with a skin, renewed when an atom has moved by half of it."""
+
+    def __init__(self, field: Field, skin: float) -> None:
+        self.field, self.skin, self.pairs, self.origin = field, skin, None, None
+
+    pairs: Pairs | None
+    origin: Array | None
+
+    def of(self, structure: Structure) -> Pairs:
+        x = structure.positions
+        if self.pairs is None or self.origin is None or np.square(x - self.origin).sum(1).max() > self.skin**2 / 4:
+            self.pairs, self.origin = self.field.pairs(structure, self.skin), x
+        return self.pairs
+
+
+def simulate(
+    field: Field,
+    structure: Structure,
+    *,
+    steps: int,
+    timestep: float,
+    temperature: float,
+    friction: float | None = None,
+    velocities: ArrayLike | None = None,
+    masses: ArrayLike | None = None,
+    measure: Field | None = None,
+    every: int = 10,
+    seed: int = 0,
+) -> Trajectory:
+    """So many steps of molecular dynamics from thermal velocities at the temperature (or from given ones).
+
+    Without friction it is velocity Verlet, which keeps the energy; with one (in 1/fs), Langevin dynamics at the
+    temperature by the splitting BAOAB (Leimkuhler & Matthews 2013). Every so many steps a moment is recorded, with the
+    potential energy of the field, or of another one that is to `measure` it; the motion then ends early where the
+    energy that is not kept throws atoms about.
+
+    Raises BadInput for a time step that moves an atom by more than a tenth of the nearest distance, and for one with
+    which the energy is not kept; a smaller change of the energy is told in the trajectory's `warning`.
+    """
+    weights = _checked(structure, steps, timestep, temperature, masses)[:, None]
+    rng = np.random.default_rng([seed, 7])
+    v = thermal_velocities(weights[:, 0], temperature, rng) if velocities is None else np.array(velocities, dtype=float)
+    around, x, conserved = _Pairs(field, SKIN), structure.positions, friction is None and measure is None
+    keep = None if friction is None else math.exp(-friction * timestep)
+    noise = np.sqrt(BOLTZMANN * temperature * ACCELERATION / weights)
+    here = structure.moved(x)
+    nearest, rows = _nearest(here, around.of(here)), []
+    now = field.energy_forces(here, around.of(here))
+    for step in range(steps + 1):
+        if step % every == 0:
+            energy = now.energy if measure is None else measure.energy_forces(here).energy
+            rows.append((step * timestep, x, v, 0.5 * float((weights * v * v).sum()) / ACCELERATION, energy))
+            _check_energy(rows, conserved, timestep)
+        if step == steps:
+            break
+        v = v + 0.5 * timestep * ACCELERATION * now.forces / weights
+        if measure is not None and not _can_move(v, timestep, nearest):
+            break
+        _check_move(v, timestep, nearest)
+        if keep is None:
+            x = x + timestep * v
+        else:
+            x = x + 0.5 * timestep * v
+            v = keep * v + math.sqrt(1 - keep * keep) * noise * rng.normal(size=v.shape)
+            x = x + 0.5 * timestep * v
+        here = here.moved(x)
+        now = field.energy_forces(here, around.of(here))
+        v = v + 0.5 * timestep * ACCELERATION * now.forces / weights
+    times, positions, moving, kinetic, potential = (np.array(column) for column in zip(*rows, strict=True))
+    found = Trajectory(structure, times, positions, moving, kinetic, potential)
+    return replace(found, warning=_warning(found, timestep) if conserved else None)
+
+
+def _checked(structure: Structure, steps: int, timestep: float, temperature: float, masses: ArrayLike | None) -> Array:
+    for name, value in (("steps", steps), ("timestep", timestep)):
+        if not value > 0:
+            raise BadInput(name, f"it is {value}", "it must be positive")
+    if not 0 <= temperature < math.inf:
+        raise BadInput("temperature", f"it is {temperature} K", "it must not be negative")
+    weights = masses_of(structure) if masses is None else np.asarray(masses, dtype=float)
+    if weights.shape != (len(structure),) or not (weights > 0).all():
+        raise BadInput("masses", "they are not one positive number for each atom", "give them in u")
+    return weights
+
+
+def _nearest(structure: Structure, pairs: Pairs) -> float:
+    d = structure.positions[pairs.second] - structure.positions[pairs.first]
+    if structure.cell is not None:
+        d = d + pairs.shift @ structure.cell
+    return float(np.linalg.norm(d, axis=1).min()) if len(d) else math.inf
+
+
+def _farthest(v: Array, timestep: float) -> float:
+    return timestep * float(np.linalg.norm(v, axis=1).max())
+
+
+def _can_move(v: Array, timestep: float, nearest: float) -> bool:
+    return _farthest(v, timestep) <= FARTHEST * nearest
+
+
+def _check_move(v: Array, timestep: float, nearest: float) -> None:
+    if not _can_move(v, timestep, nearest):
+        far = _farthest(v, timestep)
+        what = f"in a step of {timestep:g} fs an atom moves by {far:.2g} Å, its neighbours are {nearest:.3g} Å away"
+        raise BadInput("timestep", what, f"take one below {timestep * FARTHEST * nearest / far / 10:.2g} fs")
+
+
+Row = tuple[float, Array, Array, float, float]
+
+
+def _check_energy(rows: list[Row], conserved: bool, timestep: float) -> None:
+    begun, now = rows[0][3] + rows[0][4], rows[-1][3] + rows[-1][4]
+    if not math.isfinite(now) or (conserved and abs(now - begun) > WRONG * max(rows[0][3], rows[-1][3]) > 0):
+        what = f"after {rows[-1][0]:g} fs in steps of {timestep:g} fs the energy has changed by {now - begun:.2g} eV"
+        raise BadInput("timestep", what, "take a smaller one")
+
+
+def _warning(found: Trajectory, timestep: float) -> str | None:
+    energy = found.energy
+    change, size = float(np.ptp(energy)), 1e3 * float(found.kinetic.mean()) / len(found.structure)
+    if change <= WORTH_A_WARNING * size:
+        return None
+    return f"the energy varies by {change:.2g} meV per atom, {change / size:.0%} of the kinetic one: " \
+           f"a step of {timestep:g} fs is too long"  # fmt: skip

@@ -1,0 +1,168 @@
+"""A potential that is learned: E = Σ_i ε_{species(i)}(G_i), its forces and its stress.
+
+G_i are symmetry functions of the surroundings of atom i (Behler & Parrinello 2007), which neither translations,
+rotations and reflections nor permutations of like atoms change. Forces and stress are derivatives of the one energy,
+
+    F_j = −∂E/∂r_j,        stress = (∂E/∂strain) / volume,
+
+so forces sum to zero, and motion keeps the energy.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from pinnkit.atoms.descriptors import Angular, Radial, SymmetryFunctions
+from pinnkit.atoms.neighbours import Pairs, displacements, neighbours
+from pinnkit.atoms.potentials.atomic_energies import AtomicEnergies
+from pinnkit.atoms.potentials.lennard_jones import Labels
+from pinnkit.atoms.structure import Structure
+from pinnkit.errors import BadInput
+from pinnkit.networks import MLP
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Layers:
+    """The shape of the feature map of a species."""
+
+    widths: tuple[int, ...]
+    activation: str
+    slope: float
+
+
+class Potential(nn.Module):
+    """The mean of one or more members, which share their descriptors, in float64."""
+
+    def __init__(self, descriptors: SymmetryFunctions, members: Sequence[AtomicEnergies], layers: Layers) -> None:
+        super().__init__()
+        self.descriptors, self.members, self.layers = descriptors, nn.ModuleList(members), layers
+
+    @property
+    def species(self) -> tuple[str, ...]:
+        return tuple(self.descriptors.species)
+
+    @property
+    def cutoff(self) -> float:
+        return float(self.descriptors.cutoff)
+
+    def pairs(self, structure: Structure, skin: float = 0.0) -> Pairs:
+        """The pairs that interact, and those within a further `skin`."""
+        return neighbours(structure, self.cutoff + skin)
+
+    def kinds(self, structure: Structure) -> Tensor:
+        """The species (n,) as positions in `species`. Raises BadInput for those that were never seen."""
+        return self.descriptors.kinds(structure.species)
+
+    def energies(self, values: Tensor, kinds: Tensor) -> Tensor:
+        """Energies (members,) from descriptors (n, D)."""
+        return torch.stack([member(values, kinds).sum() for member in self.members])
+
+    def energy_forces(self, structure: Structure, pairs: Pairs | None = None) -> Labels:
+        """Energy (eV), forces (n, 3) (eV/Å) and stress (3, 3) (eV/Å³), which is None where there is no volume.
+
+        `pairs` may be given, and may reach beyond the cutoff.
+        """
+        strained = _Strained(self, structure, pairs)
+        return strained.labels(self.energies(strained.values, strained.kinds).mean())
+
+    def energy(self, structure: Structure) -> float:
+        """The energy in eV."""
+        return self.energy_forces(structure).energy
+
+    def forces(self, structure: Structure) -> Array:
+        """The forces (n, 3) in eV/Å."""
+        return self.energy_forces(structure).forces
+
+    def of_members(self, structure: Structure, pairs: Pairs | None = None) -> list[Labels]:
+        """What each member says."""
+        strained = _Strained(self, structure, pairs)
+        return [strained.labels(energy) for energy in self.energies(strained.values, strained.kinds)]
+
+    def single(self) -> list["Potential"]:
+        """Each member as a potential of its own."""
+        return [Potential(self.descriptors, [member], self.layers) for member in self.members]  # type: ignore[list-item]
+
+    def spread(self, structure: Structure, pairs: Pairs | None = None) -> Labels:
+        """Standard deviations over the members: of the energy, of the force on each atom and of the stress."""
+        said = self.of_members(structure, pairs)
+        energy, forces = np.std([one.energy for one in said]), np.std([one.forces for one in said], axis=0)
+        stresses = [one.stress for one in said if one.stress is not None]
+        stress = np.std(stresses, axis=0) if stresses else None
+        return Labels(float(energy), forces, stress)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Numbers and tensors from which `from_plain` makes it again."""
+        functions = self.descriptors
+        return {
+            "species": list(self.species), "cutoff": self.cutoff,
+            "radial": [list(row) for row in functions.radial], "angular": [list(row) for row in functions.angular],
+            "layers": {"widths": list(self.layers.widths), "activation": self.layers.activation,
+                       "slope": self.layers.slope},
+            "members": [dict(member.state_dict()) for member in self.members],
+        }  # fmt: skip
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> "Potential":
+        """The same potential."""
+        radial = tuple(Radial(*row) for row in plain["radial"])
+        angular = tuple(Angular(*row) for row in plain["angular"])
+        descriptors = SymmetryFunctions(tuple(plain["species"]), plain["cutoff"], radial, angular)
+        told = plain["layers"]
+        layers = Layers(tuple(told["widths"]), told["activation"], told["slope"])
+        members = []
+        for state in plain["members"]:
+            members.append(drawn(state["mean"], state["scale"], layers, torch.Generator()))
+            members[-1].load_state_dict(state)
+        return cls(descriptors, members, layers)
+
+
+def gaussians(first: float, last: float, count: int, width: float = 1.0) -> tuple[Radial, ...]:
+    """Radial functions at distances from first to last (Å) that are even in 1/r, as repulsion is steep.
+
+    Each Gaussian is `width` times as wide as they are apart there. Raises BadInput for fewer than two.
+    """
+    if count < 2 or not 0 < first < last:
+        what = f"{count} from {first:.3g} to {last:.3g} Å"
+        raise BadInput("radial", what, "give at least two Gaussians, at growing distances")
+    places = 1 / np.linspace(1 / first, 1 / last, count)
+    spreads = width * np.gradient(places)
+    return tuple(Radial(float(0.5 / s**2), float(place)) for s, place in zip(spreads, places, strict=True))
+
+
+def drawn(mean: Tensor, scale: Tensor, layers: Layers, generator: torch.Generator) -> AtomicEnergies:
+    """Energies of atoms with features at random and heads of zero."""
+    shape = (mean.shape[1], layers.widths, layers.activation, layers.slope, generator)
+    return AtomicEnergies(mean, scale, [MLP(*shape) for _ in mean])
+
+
+class _Strained:
+    """Descriptors (n, D) of a structure as a function of its displacements and of a strain, and what follows."""
+
+    def __init__(self, potential: Potential, structure: Structure, pairs: Pairs | None) -> None:
+        self.structure, self.kinds = structure, potential.kinds(structure)
+        self.pairs = potential.pairs(structure) if pairs is None else pairs
+        positions = torch.from_numpy(structure.positions)
+        cell = None if structure.cell is None else torch.from_numpy(structure.cell)
+        self.d = displacements(positions, self.pairs, cell).requires_grad_()
+        self.values = potential.descriptors(self.d, self.pairs, self.kinds)
+
+    def labels(self, energy: Tensor) -> Labels:
+        """The energy with its derivatives: ∂E/∂d of each pair pulls its two atoms towards each other."""
+        if len(self.d) == 0:
+            zero = np.zeros_like(self.structure.positions)
+            return Labels(float(energy.detach()), zero, None if self.structure.cell is None else np.zeros((3, 3)))
+        (pull,) = torch.autograd.grad(energy, self.d, retain_graph=True)
+        forces = torch.zeros(len(self.structure), 3, dtype=pull.dtype)
+        forces.index_add_(0, torch.as_tensor(self.pairs.first), pull)
+        forces.index_add_(0, torch.as_tensor(self.pairs.second), pull, alpha=-1)
+        stress = None
+        if self.structure.cell is not None:
+            stress = (pull.mT @ self.d.detach()).numpy() / self.structure.volume
+        return Labels(float(energy.detach()), forces.numpy(), stress)

@@ -1,0 +1,50 @@
+"""A potential of argon, learned from Lennard-Jones energies and forces
+
+    u(r) = 4 ε ((σ/r)¹² − (σ/r)⁶),    E = Σ_{i<j} u(r_ij) S(r_ij)        what is to be learned
+    E = Σ_i ε(G_i),    F = −∂E/∂r                                         what learns it, G symmetry functions
+
+S switches smoothly off before `cutoff` (Å). Structures are those of thermal motion of 32 atoms in crystals with
+lattice constants `lattice` (Å) at `temperatures` (K), `count` of each; others, between these, are held out. ε is in
+eV, σ in Å. `radial` Gaussians describe an atom, at places that are even in 1/r, for repulsion is steep.
+
+Then the atoms move freely for `picoseconds` in steps of `timestep` (fs), from thermal velocities at `temperature`.
+`members` make a committee, which explores hotter motion in so many rounds of `active` learning. With `symmetry`, 200
+clusters of seven atoms are learned by symmetry functions and, for contrast, by a network on raw coordinates.
+"""
+
+from itertools import pairwise
+
+from pinnkit.atoms import (
+    Clusters,
+    Exploration,
+    LennardJones,
+    Motion,
+    PotentialStudy,
+    SymmetryFunctions,
+    Thermal,
+    fcc,
+    gaussians,
+)
+
+
+def problem(
+    epsilon: float = 0.0104, sigma: float = 3.40, cutoff: float = 7.0, radial: int = 12,
+    lattice: tuple[float, ...] = (5.1, 5.3, 5.5), temperatures: tuple[float, ...] = (30.0, 80.0, 140.0), count: int = 6,
+    temperature: float = 80.0, timestep: float = 5.0, picoseconds: float = 10.0, members: int = 4,
+    active: int = 0, symmetry: bool = True,
+) -> PotentialStudy:  # fmt: skip
+    field = LennardJones(epsilon, sigma, cutoff)
+    between = [(a + b) / 2 for a, b in pairwise(lattice)] or lattice
+    crystals, others = ([fcc(a, "Ar").replicate(2, 2, 2) for a in one] for one in (lattice, between))
+    of_distances = gaussians(0.79 * sigma, 0.957 * cutoff, radial)
+    start = crystals[len(crystals) // 2]
+    wide = SymmetryFunctions(("Ar",), 3 * cutoff, of_distances)
+    return PotentialStudy(
+        data=Thermal(field, crystals, temperatures, count, others),
+        descriptors=SymmetryFunctions(("Ar",), cutoff, of_distances),
+        motion=Motion(start, temperature, timestep, picoseconds),
+        members=members,
+        clusters=Clusters(LennardJones(epsilon, sigma), wide) if symmetry else None,
+        explore=Exploration(field, start, 2 * max(temperatures), timestep, disagreement=0.01),
+        rounds=active,
+    )
