@@ -7,7 +7,7 @@ from typing import Any
 _HOMES = {
     "structure": ("Structure", "b2", "bcc", "fcc"),
     "extxyz": ("read_extxyz", "write_extxyz"),
-    "neighbours": ("Pairs", "displacements", "neighbours"),
+    "pairs": ("Pairs", "displacements", "neighbours"),
     "descriptors": ("Angular", "Radial", "SymmetryFunctions", "inverse_distances", "usual_symmetry_functions"),
     "cohesion.equation_of_state": ("BirchMurnaghan", "EquationOfState", "Known", "Vinet"),
     "cohesion.study": ("CohesiveEnergy", "EnergyCurve"),

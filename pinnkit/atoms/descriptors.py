@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pinnkit.atoms.neighbours import Pairs
+from pinnkit.atoms.pairs import Pairs
 from pinnkit.atoms.structure import kinds_of
 from pinnkit.errors import BadInput
 

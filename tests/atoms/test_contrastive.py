@@ -25,7 +25,7 @@ from pinnkit.atoms.defects.contrastive import (
 )
 from pinnkit.atoms.defects.environments import Environments
 from pinnkit.atoms.descriptors import SymmetryFunctions
-from pinnkit.atoms.neighbours import displacements, neighbours
+from pinnkit.atoms.pairs import displacements, neighbours
 from pinnkit.atoms.structure import Structure, b2
 
 INVARIANTS = Invariants(2.5, 6.0)

@@ -9,7 +9,7 @@ from ase.build import molecule
 from dscribe.descriptors import ACSF
 
 from pinnkit.atoms.descriptors import SymmetryFunctions, inverse_distances, usual_symmetry_functions
-from pinnkit.atoms.neighbours import displacements, neighbours
+from pinnkit.atoms.pairs import displacements, neighbours
 from pinnkit.atoms.structure import Structure, b2, fcc
 from pinnkit.errors import BadInput
 

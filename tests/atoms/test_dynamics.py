@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pinnkit.atoms.neighbours import Pairs, neighbours
+from pinnkit.atoms.pairs import Pairs, neighbours
 from pinnkit.atoms.potentials.dynamics import ACCELERATION, BOLTZMANN, masses_of, simulate, thermal_velocities
 from pinnkit.atoms.potentials.lennard_jones import Labels, LennardJones
 from pinnkit.atoms.structure import Structure, fcc

@@ -128,7 +128,7 @@ def test_the_jacobian_is_that_of_the_residual(case: str) -> None:
     data = samples(functions, structures)
     atoms = fit_energies(data, len(functions.species), settings(network={"layers": [3]})).energies
     heads = sum(head.numel() for head in atoms.heads)
-    residuals = FitResiduals(atoms, balanced(data), torch.linspace(0.1, 0.2, heads, dtype=torch.float64))
+    residuals = FitResiduals(atoms, balanced(data, atoms.levels), torch.linspace(0.1, 0.2, heads, dtype=torch.float64))
     generator = torch.Generator().manual_seed(1)
     theta = residuals.theta + 0.1 * torch.randn(len(residuals.theta), dtype=torch.float64, generator=generator)
     r, matrix = residuals.jacobian(theta)

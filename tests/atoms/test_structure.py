@@ -8,7 +8,7 @@ from ase.build import bulk, fcc111, molecule
 from ase.calculators.emt import EMT
 from ase.neighborlist import neighbor_list
 
-from pinnkit.atoms.neighbours import neighbours
+from pinnkit.atoms.pairs import neighbours
 from pinnkit.atoms.structure import Structure, b2, bcc, fcc, from_voigt, to_voigt
 from pinnkit.errors import BadInput
 

@@ -31,7 +31,7 @@ from torch.nn.functional import gelu, linear, normalize
 
 from pinnkit.atoms.defects.environments import Environments, Index
 from pinnkit.atoms.descriptors import Angular, Radial, SymmetryFunctions
-from pinnkit.atoms.neighbours import Pairs
+from pinnkit.atoms.pairs import Pairs
 from pinnkit.atoms.structure import Array
 
 CHUNK = 256  # environments that are described at a time

@@ -11,21 +11,21 @@ SMALL = 1e-6  # spread of a descriptor, relative to the largest one, below which
 
 
 class AtomicEnergies(nn.Module):
-    """ε_s(G) = level + w_s · [1, z, φ_s(z)],  z = (G − mean_s) / scale_s.
+    """ε_s(G) = level_s + w_s · [1, z, φ_s(z)],  z = (G − mean_s) / scale_s.
 
-    One feature map φ_s for each of S species; `mean` and `scale` (S, D) are those of the training data, and so is the
-    `level`, the mean energy of an atom, lest a head that is held near zero has to find it.
+    One feature map φ_s for each of S species; `mean` and `scale` (S, D) are those of the training data, and so are the
+    `levels` (S,), what an atom contributes by its species alone, lest heads that are held near zero have to find them.
     """
 
     mean: Tensor
     scale: Tensor
-    level: Tensor
+    levels: Tensor
 
     def __init__(self, mean: Tensor, scale: Tensor, features: Sequence[FeatureMap]) -> None:
         super().__init__()
         self.register_buffer("mean", mean)
         self.register_buffer("scale", scale)
-        self.register_buffer("level", mean.new_zeros(()))
+        self.register_buffer("levels", mean.new_zeros(len(mean)))
         self.features = nn.ModuleList(features)
         self.columns = 1 + mean.shape[1] + features[0].width
         self.heads = nn.ParameterList(mean.new_zeros(self.columns) for _ in features)
@@ -43,7 +43,7 @@ class AtomicEnergies(nn.Module):
     def _of_species(self, values: Tensor, s: int) -> Tensor:
         z, head = (values - self.mean[s]) / self.scale[s], self.heads[s]
         d = z.shape[1]
-        return self.level + head[0] + z @ head[1 : 1 + d] + self.features[s](z) @ head[1 + d :]
+        return self.levels[s] + head[0] + z @ head[1 : 1 + d] + self.features[s](z) @ head[1 + d :]
 
     def basis(self, values: Tensor, s: int) -> Tensor:
         """What a head acts on, and its derivatives by each descriptor, (1 + D, n, columns), at (n, D) of a species."""

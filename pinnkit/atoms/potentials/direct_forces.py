@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from pinnkit.atoms.descriptors import SymmetryFunctions
-from pinnkit.atoms.neighbours import Pairs, displacements, neighbours
+from pinnkit.atoms.pairs import Pairs, displacements, neighbours
 from pinnkit.atoms.potentials.atomic_energies import normalisation
 from pinnkit.atoms.potentials.lennard_jones import Labels
 from pinnkit.atoms.structure import Structure

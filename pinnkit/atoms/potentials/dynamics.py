@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pinnkit.atoms.neighbours import Pairs
+from pinnkit.atoms.pairs import Pairs
 from pinnkit.atoms.potentials.lennard_jones import Labels
 from pinnkit.atoms.structure import Structure
 from pinnkit.errors import BadInput

@@ -15,7 +15,7 @@ from pinnkit.atoms.potentials.atomic_energies import AtomicEnergies, normalisati
 from pinnkit.atoms.potentials.dynamics import Field
 from pinnkit.atoms.potentials.potential import Layers, Potential, drawn
 from pinnkit.atoms.potentials.residuals import FitResiduals, Split, held
-from pinnkit.atoms.potentials.samples import Samples, balanced, samples
+from pinnkit.atoms.potentials.samples import Samples, balanced, levels_of, samples
 from pinnkit.atoms.structure import Structure
 from pinnkit.errors import BadInput, Diverged
 from pinnkit.optimizers.base import loss_of
@@ -65,8 +65,9 @@ def fit(descriptors: SymmetryFunctions, structures: Sequence[Structure], setting
 
 def fit_energies(data: Sequence[Samples], species: int, settings: Settings, member: int = 0) -> Trained:
     """Energies of atoms of so many species from samples, whose weights are set here."""
-    parts = balanced(data)
-    atoms = _start(parts, species, layers_of(settings), settings, member)
+    levels = levels_of(data, species)
+    parts = balanced(data, levels)
+    atoms = _start(parts, levels, layers_of(settings), settings, member)
     if member > 0:
         parts = _bootstrapped(parts, np.random.default_rng([settings.seed, 3, member]))
     ridge = held(atoms, _splits(parts, np.random.default_rng([settings.seed, 4])))
@@ -85,15 +86,16 @@ def _check(structures: Sequence[Structure]) -> None:
         raise BadInput("data", "no structure has an energy", "label them, or give energies in the file")
 
 
-def _start(parts: Sequence[Samples], species: int, layers: Layers, settings: Settings, k: int) -> AtomicEnergies:
+def _start(parts: Sequence[Samples], levels: Tensor, layers: Layers, settings: Settings, k: int) -> AtomicEnergies:
     """Features at random; the head is zero, or random."""
     values = torch.cat([one.values.flatten(0, 1) for one in parts])
     kinds = torch.cat([one.kinds.flatten() for one in parts])
     generator = torch.Generator().manual_seed(int(np.random.default_rng([settings.seed, 2, k]).integers(2**62)))
-    atoms = drawn(*normalisation(values, kinds, species), layers, generator)
-    energies = torch.cat([one.energy / one.values.shape[1] for one in parts])
-    atoms.level.copy_(energies.mean())
+    atoms = drawn(*normalisation(values, kinds, len(levels)), layers, generator)
+    atoms.levels.copy_(levels)
     if settings.network.head == "random":
+        above = (one.above(levels) for one in parts)
+        energies = torch.cat([one.energy / one.values.shape[1] for one in above])
         with torch.no_grad():
             for head in atoms.heads:
                 head.normal_(generator=generator).mul_(float(energies.std()) / head.numel() ** 0.5)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
 
-from pinnkit.atoms.neighbours import Pairs, neighbours
+from pinnkit.atoms.pairs import Pairs, neighbours
 from pinnkit.atoms.structure import Structure
 from pinnkit.errors import BadInput
 

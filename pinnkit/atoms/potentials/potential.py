@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pinnkit.atoms.descriptors import Angular, Radial, SymmetryFunctions
-from pinnkit.atoms.neighbours import Pairs, displacements, neighbours
+from pinnkit.atoms.pairs import Pairs, displacements, neighbours
 from pinnkit.atoms.potentials.atomic_energies import AtomicEnergies
 from pinnkit.atoms.potentials.lennard_jones import Labels
 from pinnkit.atoms.structure import Structure

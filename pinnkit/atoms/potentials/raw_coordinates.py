@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from pinnkit.atoms.neighbours import Pairs, neighbours
+from pinnkit.atoms.pairs import Pairs, neighbours
 from pinnkit.atoms.potentials.atomic_energies import AtomicEnergies
 from pinnkit.atoms.potentials.fitting import fit_energies
 from pinnkit.atoms.potentials.lennard_jones import Labels

@@ -32,7 +32,7 @@ class FitResiduals:
 
     def __init__(self, atoms: AtomicEnergies, samples: Sequence[Samples], ridge: Tensor | None = None) -> None:
         self.atoms, self.jets = atoms, _Jets(atoms)
-        self.samples = [chunk for one in samples for chunk in one.above(float(atoms.level)).chunks()]
+        self.samples = [chunk for one in samples for chunk in one.above(atoms.levels).chunks()]
         self.target = torch.cat([one.target for one in self.samples])
         heads = sum(head.numel() for head in atoms.heads)
         self.ridge = self.target.new_zeros(heads) if ridge is None else ridge

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from pinnkit.atoms.descriptors import SymmetryFunctions
-from pinnkit.atoms.neighbours import Pairs, displacements, neighbours
+from pinnkit.atoms.pairs import Pairs, displacements, neighbours
 from pinnkit.atoms.structure import Structure
 
 CHUNK = 512  # atoms that are evaluated at a time
@@ -54,9 +54,13 @@ class Samples:
         """Weighted labels (s (1 + q),)."""
         return torch.cat([self.energy_weight * self.energy, (self.pull_weight * self.pull).flatten()])
 
-    def above(self, level: float) -> "Samples":
-        """With energies counted from a level for each atom."""
-        return replace(self, energy=self.energy - level * self.values.shape[1])
+    def composition(self, species: int) -> Tensor:
+        """How many atoms there are of each species, (s, species)."""
+        return torch.nn.functional.one_hot(self.kinds, species).sum(1).to(self.energy)
+
+    def above(self, levels: Tensor) -> "Samples":
+        """With energies counted from a level (species,) for each atom."""
+        return replace(self, energy=self.energy - self.composition(len(levels)) @ levels)
 
     def part(self, chosen: Sequence[int] | Tensor) -> "Samples":
         """Some of the structures, each as often as it is named."""
@@ -124,12 +128,26 @@ def _lever(slopes: Tensor, d: Tensor, pairs: Pairs, n: int, strained: bool) -> T
     return torch.cat([lever, by_strain.permute(2, 3, 0, 1).reshape(9, n * count)])
 
 
-def balanced(parts: Sequence[Samples], like: Sequence[Samples] | None = None) -> list[Samples]:
-    """Samples with weights: mean squares of energies per atom, forces and stresses count in units of their variance.
+def levels_of(parts: Sequence[Samples], species: int) -> Tensor:
+    """The energy of an atom of each species (species,) by which compositions alone explain energies best.
 
-    Variances are those of the samples themselves, or of others.
+    Of least norm where compositions do not tell them apart.
     """
-    energies, forces, virials = (torch.cat(values) for values in zip(*map(_sizes, like or parts), strict=True))
+    counts, energies, sizes = [], [], []
+    for one in parts:
+        known = torch.isfinite(one.energy) & (one.energy_weight > 0)
+        counts.append(one.composition(species)[known])
+        energies.append(one.energy[known])
+        sizes.append(torch.full_like(one.energy[known], one.values.shape[1]))
+    n = torch.cat(sizes)
+    matrix, target = torch.cat(counts) / n[:, None], torch.cat(energies) / n
+    return torch.linalg.lstsq(matrix, target[:, None], driver="gelsd").solution[:, 0]
+
+
+def balanced(parts: Sequence[Samples], levels: Tensor) -> list[Samples]:
+    """Samples with weights: energies per atom above levels, forces and stresses count in units of their spread."""
+    sizes = (_sizes(one.above(levels)) for one in parts)
+    energies, forces, virials = (torch.cat(values) for values in zip(*sizes, strict=True))
     units = [_spread(energies), _size(forces), _size(virials)]
     return [_weighted(one, *units) for one in parts]
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from ase.neighborlist import neighbor_list
 
-from pinnkit.atoms.neighbours import displacements, neighbours
+from pinnkit.atoms.pairs import displacements, neighbours
 from pinnkit.atoms.structure import Structure, fcc
 from pinnkit.errors import BadInput
 
