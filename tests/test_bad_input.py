@@ -132,7 +132,7 @@ def assert_refused(done, *words: str, code: int = 2) -> None:
         ([GOOD, COMMITTEE, "task.held_out=0"], ["task.held_out: it must be >= 1"]),
         ([GOOD, COMMITTEE, "task.acquire=-1"], ["task.acquire: it must be >= 0"]),
         ([GOOD, COMMITTEE, "task.bootstrap=maybe"], ["task.bootstrap: ", "'maybe'"]),
-        ([GOOD, COMMITTEE, "task.calibration=nosuch"], ["task.calibration: ", "auto, reference, data, instances, none"]),
+        ([GOOD, COMMITTEE, "task.calibration=nosuch"], ["task.calibration: ", "reference, data, instances, none"]),
         ([GOOD, COMMITTEE, "task.calibration=data"], ["task.calibration: the problem has no measured data; "]),
         ([GOOD, COMMITTEE, "task.member=3"], ["task.member: ", "did you mean task.members"]),
         ([GOOD, COMMITTEE, "task.heads=3"], ["task.heads: it belongs to pretrain only"]),
