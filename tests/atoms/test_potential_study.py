@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 import pinnkit
-from pinnkit import catalogue
+from pinnkit import catalogue, load, solve
 from pinnkit.atoms.descriptors import SymmetryFunctions
 from pinnkit.atoms.extxyz import write_extxyz
 from pinnkit.atoms.potentials.data import FromFile, Shaken, Thermal, thermal
+from pinnkit.atoms.potentials.dynamics import simulate
 from pinnkit.atoms.potentials.evidence import Motion
 from pinnkit.atoms.potentials.figures import figures
 from pinnkit.atoms.potentials.fitting import compare, fit
@@ -201,3 +202,15 @@ def test_the_problems_keep_to_their_bars(name: str) -> None:
     assert m["verdict"] == "trusted" and m["force_rmse_relative"] <= 0.02 and m["sum_of_forces"] <= 1e-12
     assert abs(m["energy_drift_mev_per_atom_ps"]) <= 1e-4
     assert abs(m["direct_forces_drift_mev_per_atom_ps"]) > 10 * abs(m["energy_drift_mev_per_atom_ps"])
+
+
+def test_what_was_found_moves_atoms_by_itself(tmp_path: Path) -> None:
+    """As the documentation has it, also once it is read again."""
+    told = {"members": 2, "symmetry": False, "picoseconds": 0.1, "count": 2}
+    found = solve("lj_potential", problem=told, folder=tmp_path / "run")
+    crystal = fcc(5.3, "Ar").replicate(2, 2, 2)
+    for friction in (None, 0.005):
+        motions = [simulate(one, crystal, steps=4, timestep=5.0, temperature=60.0, friction=friction)
+                   for one in (found, found.potential, load(tmp_path / "run"))]  # fmt: skip
+        for other in motions[1:]:
+            np.testing.assert_array_equal(other.positions, motions[0].positions)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pinnkit.atoms.descriptors import SymmetryFunctions
+from pinnkit.atoms.pairs import Pairs
 from pinnkit.atoms.potentials.data import Data, Known, Labelled
 from pinnkit.atoms.potentials.evidence import Evidence, Motion, gather, summary_of
 from pinnkit.atoms.potentials.fitting import Fit, fit
@@ -107,6 +108,10 @@ class LearnedPotential(Finding):
         """Each member as a potential of its own."""
         return self.potential.single()
 
+    def pairs(self, structure: Structure, skin: float = 0.0) -> Pairs:
+        """The pairs that interact, and those within a further `skin` (Å)."""
+        return self.potential.pairs(structure, skin)
+
     def energy(self, structure: Structure) -> float:
         """In eV. Raises BadInput for species never seen."""
         return self.potential.energy(structure)
@@ -115,9 +120,9 @@ class LearnedPotential(Finding):
         """(n, 3) in eV/Å."""
         return self.potential.forces(structure)
 
-    def energy_forces(self, structure: Structure) -> Labels:
-        """Energy, forces and stress in eV, eV/Å and eV/Å³."""
-        return self.potential.energy_forces(structure)
+    def energy_forces(self, structure: Structure, pairs: Pairs | None = None) -> Labels:
+        """Energy, forces and stress in eV, eV/Å and eV/Å³; `pairs` may be given, and may reach beyond the cutoff."""
+        return self.potential.energy_forces(structure, pairs)
 
     def spread(self, structure: Structure) -> Labels:
         """Standard deviations over the members, of the same."""
@@ -194,6 +199,8 @@ def _metrics(study: PotentialStudy, settings: Settings, found: Fit, evidence: Ev
 def _verdict(error: float, evidence: Evidence, tolerance: float) -> str:
     if evidence.warning:
         return f"untrusted: {evidence.warning}"
+    if not np.std(evidence.errors.forces[1]) > 0:
+        return "untrusted: the forces of the held-out structures do not vary, and judge nothing"
     return verdict(error, 0.0, tolerance)
 
 
