@@ -25,6 +25,11 @@ class Pairs(NamedTuple):
     second: Index
     shift: Index
 
+    def vectors(self, structure: Structure) -> Array:
+        """r_j + shift · cell − r_i (m, 3) in Å; to be differentiated, see `displacements`."""
+        moved = structure.positions[self.second] - structure.positions[self.first]
+        return np.asarray(moved if structure.cell is None else moved + self.shift @ structure.cell)
+
 
 def neighbours(structure: Structure, cutoff: float) -> Pairs:
     """All ordered pairs with |r_j + shift · cell − r_i| < cutoff (Å), sorted by first, second and shift.

@@ -8,8 +8,9 @@ import pytest
 
 from pinnkit.atoms.descriptors import SymmetryFunctions
 from pinnkit.atoms.potentials.calculator import AseField, PinnkitCalculator, effective_medium
-from pinnkit.atoms.potentials.data import Shaken, labelled
+from pinnkit.atoms.potentials.data import Shaken
 from pinnkit.atoms.potentials.dynamics import simulate
+from pinnkit.atoms.potentials.field import labelled
 from pinnkit.atoms.potentials.fitting import compare, fit
 from pinnkit.atoms.potentials.lennard_jones import LennardJones
 from pinnkit.atoms.potentials.potential import Potential

@@ -7,7 +7,8 @@ import pytest
 
 from pinnkit.atoms.pairs import Pairs, neighbours
 from pinnkit.atoms.potentials.dynamics import ACCELERATION, BOLTZMANN, masses_of, simulate, thermal_velocities
-from pinnkit.atoms.potentials.lennard_jones import Labels, LennardJones
+from pinnkit.atoms.potentials.field import Labels
+from pinnkit.atoms.potentials.lennard_jones import LennardJones
 from pinnkit.atoms.structure import Structure, fcc
 from pinnkit.errors import BadInput
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pinnkit.atoms.potentials.field import labelled
 from pinnkit.atoms.potentials.lennard_jones import LennardJones, lowest
 from pinnkit.atoms.structure import Structure, fcc
 from pinnkit.errors import BadInput
@@ -31,7 +32,7 @@ def test_clusters_have_the_energies_of_the_literature(atoms: int, energy: float)
 
 
 def test_two_atoms_attract_as_the_formula_says() -> None:
-    found = LennardJones(2.0, 1.5).label(Structure(np.array([[0.0, 0, 0], [2.0, 0, 0]]), ("Ar", "Ar")))
+    found = labelled(LennardJones(2.0, 1.5), Structure(np.array([[0.0, 0, 0], [2.0, 0, 0]]), ("Ar", "Ar")))
     six = (1.5 / 2) ** 6
     assert found.energy == pytest.approx(8 * (six**2 - six), rel=1e-14)
     assert found.forces[1, 0] == pytest.approx(8 * (12 * six**2 - 6 * six) / 2, rel=1e-14)
@@ -91,4 +92,4 @@ def test_what_is_not_positive_is_refused(key: str, arguments: dict[str, float]) 
 
 def test_a_crystal_needs_a_cutoff() -> None:
     with pytest.raises(BadInput, match="infinitely many pairs"):
-        LennardJones().label(fcc(1.6, "Ar"))
+        labelled(LennardJones(), fcc(1.6, "Ar"))

@@ -11,6 +11,7 @@ from torch.testing import assert_close
 from pinnkit.atoms.descriptors import SymmetryFunctions
 from pinnkit.atoms.potentials.data import Shaken
 from pinnkit.atoms.potentials.direct_forces import DirectForces
+from pinnkit.atoms.potentials.field import labelled
 from pinnkit.atoms.potentials.fitting import Fit, compare, fit, fit_energies
 from pinnkit.atoms.potentials.lennard_jones import LennardJones
 from pinnkit.atoms.potentials.potential import Potential
@@ -222,7 +223,7 @@ def test_raw_coordinates_do_not_turn() -> None:
     rng = np.random.default_rng(0)
     triangle = np.array([[0.0, 0, 0], [3.8, 0, 0], [1.9, 3.3, 0]])
     moved = [Structure(triangle + 0.1 * rng.normal(size=(3, 3)), ("Ar",) * 3) for _ in range(60)]
-    clusters = [LennardJones(0.0104, 3.4).label(one) for one in moved]
+    clusters = [labelled(LennardJones(0.0104, 3.4), one) for one in moved]
     raw = RawPotential.fit(clusters[:50], settings())
     assert compare(raw, clusters[50:]).force_rmse_relative < 0.5
     one, h = clusters[0], 1e-4

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from pinnkit.atoms.pairs import Pairs, neighbours
-from pinnkit.atoms.potentials.dynamics import Field
-from pinnkit.atoms.potentials.lennard_jones import Labels
+from pinnkit.atoms.potentials.field import Field, Labels
 from pinnkit.atoms.structure import Structure, from_voigt, to_voigt
 from pinnkit.errors import BadInput
 

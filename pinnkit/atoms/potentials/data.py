@@ -9,7 +9,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from pinnkit.atoms.extxyz import read_extxyz
-from pinnkit.atoms.potentials.dynamics import Field, simulate
+from pinnkit.atoms.potentials.dynamics import simulate
+from pinnkit.atoms.potentials.field import Field, labelled
 from pinnkit.atoms.structure import Array, Structure
 from pinnkit.errors import BadInput
 
@@ -78,11 +79,6 @@ def thermal(
         friction=FRICTION, every=STRIDE, seed=seed,
     )  # fmt: skip
     return [labelled(field, run.frame(k)) for k in range(len(run) - count, len(run))]
-
-
-def labelled(field: Field, structure: Structure) -> Structure:
-    """The structure with what the field says of it."""
-    return structure.labelled(*field.energy_forces(structure))
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from pinnkit.atoms.descriptors import SymmetryFunctions
-from pinnkit.atoms.pairs import Pairs, displacements, neighbours
+from pinnkit.atoms.pairs import Pairs, neighbours
 from pinnkit.atoms.potentials.atomic_energies import normalisation
-from pinnkit.atoms.potentials.lennard_jones import Labels
+from pinnkit.atoms.potentials.field import Labels
 from pinnkit.atoms.structure import Structure
 from pinnkit.linear_algebra import minimum_norm
 from pinnkit.networks import MLP
@@ -55,8 +55,7 @@ class DirectForces(nn.Module):
         """Descriptors (n, D) and vectors (n, k, 3)."""
         pairs = self.pairs(structure) if pairs is None else pairs
         kinds = self.descriptors.kinds(structure.species)
-        cell = None if structure.cell is None else torch.from_numpy(structure.cell)
-        d = displacements(torch.from_numpy(structure.positions), pairs, cell)
+        d = torch.from_numpy(pairs.vectors(structure))
         return self.descriptors(d, pairs, kinds), self._vectors(d, pairs, kinds)
 
     def _vectors(self, d: Tensor, pairs: Pairs, kinds: Tensor) -> Tensor:

@@ -2,13 +2,12 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pinnkit.atoms.pairs import Pairs
-from pinnkit.atoms.potentials.lennard_jones import Labels
+from pinnkit.atoms.potentials.field import Field
 from pinnkit.atoms.structure import Structure
 from pinnkit.errors import BadInput
 
@@ -24,14 +23,6 @@ Cr 51.996 Mn 54.938 Fe 55.845 Co 58.933 Ni 58.693 Cu 63.546 Zn 65.38 Ga 69.723 G
 Kr 83.798 Rb 85.468 Sr 87.62 Y 88.906 Zr 91.224 Nb 92.906 Mo 95.95 Ru 101.07 Rh 102.91 Pd 106.42 Ag 107.87 Cd 112.41
 In 114.82 Sn 118.71 Sb 121.76 Te 127.60 I 126.90 Xe 131.29 Cs 132.91 Ba 137.33 La 138.91 Ce 140.12 Hf 178.49 Ta 180.95
 W 183.84 Re 186.21 Os 190.23 Ir 192.22 Pt 195.08 Au 196.97 Hg 200.59 Tl 204.38 Pb 207.2 Bi 208.98 Th 232.04 U 238.03"""
-
-
-class Field(Protocol):
-    """What moves atoms: energy and forces of a structure, given pairs that reach at least as far as it does."""
-
-    def pairs(self, structure: Structure, skin: float = 0.0) -> Pairs: ...
-
-    def energy_forces(self, structure: Structure, pairs: Pairs | None = None) -> Labels: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,10 +168,7 @@ def _checked(structure: Structure, steps: int, timestep: float, temperature: flo
 
 
 def _nearest(structure: Structure, pairs: Pairs) -> float:
-    d = structure.positions[pairs.second] - structure.positions[pairs.first]
-    if structure.cell is not None:
-        d = d + pairs.shift @ structure.cell
-    return float(np.linalg.norm(d, axis=1).min()) if len(d) else math.inf
+    return float(np.linalg.norm(pairs.vectors(structure), axis=1).min(initial=math.inf))
 
 
 def _farthest(v: Array, timestep: float) -> float:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from pinnkit.atoms.descriptors import SymmetryFunctions
 from pinnkit.atoms.potentials.data import Labelled
 from pinnkit.atoms.potentials.direct_forces import DirectForces
-from pinnkit.atoms.potentials.dynamics import Field, Trajectory, simulate
+from pinnkit.atoms.potentials.dynamics import Trajectory, simulate
+from pinnkit.atoms.potentials.field import Field
 from pinnkit.atoms.potentials.fitting import Errors, compare
 from pinnkit.atoms.potentials.potential import Potential
 from pinnkit.atoms.potentials.symmetry import Contrast
@@ -61,7 +62,6 @@ class Evidence:
     errors: Errors
     force_errors: Array
     force_spreads: Array
-    sum_of_forces: float
     times: Array
     conserved: Array
     direct_times: Array
@@ -74,8 +74,9 @@ class Evidence:
     def to_plain(self) -> dict[str, Any]:
         """Lists and numbers."""
         arrays = {name: getattr(self, name).tolist() for name in ARRAYS}
-        errors = {name: [values.tolist() for values in getattr(self.errors, name)] for name in ("energies", "forces")}
-        told = {name: getattr(self, name) for name in ("sum_of_forces", "direct_error", "warning")}
+        compared = {name: [values.tolist() for values in getattr(self.errors, name)] for name in COMPARED}
+        errors = {**compared, "sum_of_forces": self.errors.sum_of_forces}
+        told = {name: getattr(self, name) for name in ("direct_error", "warning")}
         contrast = None if self.contrast is None else self.contrast.to_plain()
         drifts = None if self.drifts is None else list(self.drifts)
         return {**arrays, **told, "errors": errors, "drifts": drifts, "contrast": contrast}
@@ -84,13 +85,15 @@ class Evidence:
     def from_plain(cls, plain: Mapping[str, Any]) -> "Evidence":
         """The same again."""
         arrays: dict[str, Any] = {name: np.array(plain[name], dtype=float) for name in ARRAYS}
-        errors = Errors(**{name: (np.array(a), np.array(b)) for name, (a, b) in plain["errors"].items()})
-        told = {name: plain[name] for name in ("sum_of_forces", "direct_error", "warning")}
+        energies, forces = ((np.array(a), np.array(b)) for a, b in (plain["errors"][name] for name in COMPARED))
+        errors = Errors(energies, forces, plain["errors"]["sum_of_forces"])
+        told = {name: plain[name] for name in ("direct_error", "warning")}
         drifts = None if plain["drifts"] is None else (plain["drifts"][0], plain["drifts"][1])
         contrast = None if plain["contrast"] is None else Contrast.from_plain(plain["contrast"])
         return cls(**arrays, **told, errors=errors, drifts=drifts, contrast=contrast)
 
 
+COMPARED = ("energies", "forces")
 ARRAYS = ("force_errors", "force_spreads", "times", "conserved", "direct_times", "direct")
 
 
@@ -102,10 +105,9 @@ def gather(
     direct = DirectForces.fit(descriptors, labelled.train, seed)
     missed = (errors.forces[0] - errors.forces[1]).reshape(-1, 3)
     spreads = _spreads(potential, labelled.held_out)
-    pushed = max(float(np.abs(potential.forces(one).sum(0)).max()) for one in labelled.held_out)
     nothing = np.empty(0)
     still = Evidence(
-        errors, np.linalg.norm(missed, axis=1), spreads, pushed, nothing, nothing, nothing, nothing, None,
+        errors, np.linalg.norm(missed, axis=1), spreads, nothing, nothing, nothing, nothing, None,
         compare(direct, labelled.held_out).force_rmse_relative, None, None,
     )  # fmt: skip
     return _moving(still, motion, potential, direct, seed) if motion.picoseconds else still

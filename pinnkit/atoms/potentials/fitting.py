@@ -12,7 +12,7 @@ from torch import Tensor
 from pinnkit.assembly import optimizer_for
 from pinnkit.atoms.descriptors import SymmetryFunctions
 from pinnkit.atoms.potentials.atomic_energies import AtomicEnergies, normalisation
-from pinnkit.atoms.potentials.dynamics import Field
+from pinnkit.atoms.potentials.field import Field
 from pinnkit.atoms.potentials.potential import Layers, Potential, drawn
 from pinnkit.atoms.potentials.residuals import FitResiduals, Split, held
 from pinnkit.atoms.potentials.samples import Samples, balanced, levels_of, samples
@@ -154,6 +154,7 @@ class Errors:
 
     energies: tuple[Array, Array]  # per atom, eV
     forces: tuple[Array, Array]  # (components,), eV/Å
+    sum_of_forces: float  # the largest component of any structure's, as predicted, eV/Å
 
     @property
     def force_rmse_relative(self) -> float:
@@ -174,4 +175,5 @@ def compare(potential: Field, structures: Sequence[Structure]) -> Errors:
     sizes = np.array([len(one) for one in structures])
     energies = np.array([one.energy for one in said]), np.array([one.energy for one in structures], dtype=float)
     forces = np.concatenate([one.forces for one in said]), np.concatenate([np.asarray(s.forces) for s in structures])
-    return Errors((energies[0] / sizes, energies[1] / sizes), (forces[0].ravel(), forces[1].ravel()))
+    pushed = max(float(np.abs(one.forces.sum(0)).max()) for one in said)
+    return Errors((energies[0] / sizes, energies[1] / sizes), (forces[0].ravel(), forces[1].ravel()), pushed)

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from pinnkit.atoms.descriptors import SymmetryFunctions
-from pinnkit.atoms.potentials.data import FRICTION, labelled
-from pinnkit.atoms.potentials.dynamics import Field, simulate
+from pinnkit.atoms.potentials.data import FRICTION
+from pinnkit.atoms.potentials.dynamics import simulate
+from pinnkit.atoms.potentials.field import Field, labelled
 from pinnkit.atoms.potentials.fitting import Fit, fit
 from pinnkit.atoms.potentials.potential import Potential
 from pinnkit.atoms.structure import Structure

@@ -2,29 +2,18 @@
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
 
 from pinnkit.atoms.pairs import Pairs, neighbours
+from pinnkit.atoms.potentials.field import Labels, labelled
 from pinnkit.atoms.structure import Structure
 from pinnkit.errors import BadInput
 
 Array = NDArray[np.float64]
 SPARSE = 0.15  # atoms per σ³ in a ball from which a random cluster relaxes
-
-
-class Labels(NamedTuple):
-    """What is known of a structure: energy (eV), forces (n, 3) (eV/Å) and stress (3, 3) (eV/Å³), None without volume.
-
-    The stress is (∂E/∂strain)/volume: positive under tension.
-    """
-
-    energy: float
-    forces: Array
-    stress: Array | None
 
 
 @dataclass(frozen=True)
@@ -63,9 +52,7 @@ class LennardJones:
         Raises BadInput for atoms in the same place, and for a periodic structure without cutoff.
         """
         pairs = self.pairs(structure) if pairs is None else pairs
-        d = structure.positions[pairs.second] - structure.positions[pairs.first]
-        if structure.cell is not None:
-            d = d + pairs.shift @ structure.cell
+        d = pairs.vectors(structure)
         r = np.linalg.norm(d, axis=1)
         value, slope = self.pair(r)
         pull = (slope / r)[:, None] * d  # on the first atom of each pair
@@ -81,10 +68,6 @@ class LennardJones:
         if any(structure.periodic):
             raise BadInput("cutoff", "a periodic structure has infinitely many pairs", "give a cutoff")
         return neighbours(structure, 2 * float(np.ptp(structure.positions, axis=0).max(initial=1.0)) + skin)
-
-    def label(self, structure: Structure) -> Structure:
-        """The structure with its energy, forces and stress."""
-        return structure.labelled(*self.energy_forces(structure))
 
 
 def _switch(r: Array, start: float, end: float) -> tuple[Array, Array]:
@@ -104,7 +87,7 @@ def relax(field: LennardJones, structure: Structure, tolerance: float = 1e-9) ->
     options = {"maxiter": 5000, "ftol": 1e-16, "gtol": tolerance}
     start = structure.positions.ravel() / field.sigma
     found = minimize(value, start, jac=True, method="L-BFGS-B", options=options)
-    return field.label(structure.moved(field.sigma * found.x.reshape(-1, 3)))
+    return labelled(field, structure.moved(field.sigma * found.x.reshape(-1, 3)))
 
 
 def random_cluster(atoms: int, field: LennardJones, rng: np.random.Generator, symbol: str = "Ar") -> Structure:

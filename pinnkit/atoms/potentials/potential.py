@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pinnkit.atoms.descriptors import Angular, Radial, SymmetryFunctions
-from pinnkit.atoms.pairs import Pairs, displacements, neighbours
+from pinnkit.atoms.pairs import Pairs, neighbours
 from pinnkit.atoms.potentials.atomic_energies import AtomicEnergies
-from pinnkit.atoms.potentials.lennard_jones import Labels
+from pinnkit.atoms.potentials.field import Labels
 from pinnkit.atoms.structure import Structure
 from pinnkit.errors import BadInput
 from pinnkit.networks import MLP
@@ -148,9 +148,7 @@ class _Strained:
     def __init__(self, potential: Potential, structure: Structure, pairs: Pairs | None) -> None:
         self.structure, self.kinds = structure, potential.kinds(structure)
         self.pairs = potential.pairs(structure) if pairs is None else pairs
-        positions = torch.from_numpy(structure.positions)
-        cell = None if structure.cell is None else torch.from_numpy(structure.cell)
-        self.d = displacements(positions, self.pairs, cell).requires_grad_()
+        self.d = torch.from_numpy(self.pairs.vectors(structure)).requires_grad_()
         self.values = potential.descriptors(self.d, self.pairs, self.kinds)
 
     def labels(self, energy: Tensor) -> Labels:

@@ -14,8 +14,8 @@ import torch
 
 from pinnkit.atoms.pairs import Pairs, neighbours
 from pinnkit.atoms.potentials.atomic_energies import AtomicEnergies
+from pinnkit.atoms.potentials.field import Labels
 from pinnkit.atoms.potentials.fitting import fit_energies
-from pinnkit.atoms.potentials.lennard_jones import Labels
 from pinnkit.atoms.potentials.samples import Samples
 from pinnkit.atoms.structure import Structure
 from pinnkit.settings import Settings

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from pinnkit.atoms.descriptors import SymmetryFunctions
-from pinnkit.atoms.pairs import Pairs, displacements, neighbours
+from pinnkit.atoms.pairs import Pairs, neighbours
 from pinnkit.atoms.structure import Structure
 
 CHUNK = 512  # atoms that are evaluated at a time
@@ -110,10 +110,9 @@ def _pull(structure: Structure) -> np.ndarray:
 def linearised(descriptors: SymmetryFunctions, structure: Structure) -> tuple[Tensor, Tensor]:
     """Descriptors (n, D) of a structure and their derivatives L (q, n·D) by positions and, with a cell, strain."""
     pairs = neighbours(structure, descriptors.cutoff)
-    cell = None if structure.cell is None else torch.from_numpy(structure.cell)
-    d = displacements(torch.from_numpy(structure.positions), pairs, cell)
+    d = torch.from_numpy(pairs.vectors(structure))
     values, slopes = descriptors.slopes(d, pairs, descriptors.kinds(structure.species))
-    return values, _lever(slopes, d, pairs, len(structure), cell is not None)
+    return values, _lever(slopes, d, pairs, len(structure), structure.cell is not None)
 
 
 def _lever(slopes: Tensor, d: Tensor, pairs: Pairs, n: int, strained: bool) -> Tensor:

@@ -12,9 +12,9 @@ from pinnkit.atoms.descriptors import SymmetryFunctions
 from pinnkit.atoms.pairs import Pairs
 from pinnkit.atoms.potentials.data import Data, Known, Labelled
 from pinnkit.atoms.potentials.evidence import Evidence, Motion, gather, summary_of
+from pinnkit.atoms.potentials.field import Labels
 from pinnkit.atoms.potentials.fitting import Fit, fit
 from pinnkit.atoms.potentials.learning import Exploration, learn
-from pinnkit.atoms.potentials.lennard_jones import Labels
 from pinnkit.atoms.potentials.potential import Potential
 from pinnkit.atoms.potentials.symmetry import Clusters
 from pinnkit.atoms.structure import Structure
@@ -189,7 +189,7 @@ def _metrics(study: PotentialStudy, settings: Settings, found: Fit, evidence: Ev
         "held_out": len(evidence.errors.energies[0]),
         "force_rmse_relative": evidence.errors.force_rmse_relative,
         "energy_rmse_mev_per_atom": evidence.errors.energy_rmse,
-        "sum_of_forces": evidence.sum_of_forces, "rank_correlation": agreed,
+        "sum_of_forces": evidence.errors.sum_of_forces, "rank_correlation": agreed,
         "energy_drift_mev_per_atom_ps": kept, "direct_forces_drift_mev_per_atom_ps": lost,
         "direct_forces_rmse_relative": evidence.direct_error, "picoseconds": study.motion.picoseconds,
         "contrast": None if evidence.contrast is None else summary_of(evidence.contrast),

@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from pinnkit.atoms.descriptors import SymmetryFunctions
 from pinnkit.atoms.potentials.data import labelled, thermal
-from pinnkit.atoms.potentials.dynamics import Field
+from pinnkit.atoms.potentials.field import Field
 from pinnkit.atoms.potentials.fitting import compare, fit
 from pinnkit.atoms.potentials.lennard_jones import LennardJones, lowest
 from pinnkit.atoms.potentials.raw_coordinates import RawPotential
@@ -75,11 +75,12 @@ class Clusters:
             invariant = fit(self.descriptors, pool[:size], settings).potential
             models.append({INVARIANT: invariant, RAW: RawPotential.fit(pool[:size], settings)})
         names = (INVARIANT, RAW)
-        errors = {name: np.array([compare(m[name], other).force_rmse_relative for m in models]) for name in names}
+        found = {name: [compare(m[name], other) for m in models] for name in names}
+        errors = {name: np.array([one.force_rmse_relative for one in all_sizes]) for name, all_sizes in found.items()}
+        sums = {name: all_sizes[-1].sum_of_forces / _size_of_forces(other) for name, all_sizes in found.items()}
         angles, last = np.linspace(0, 360, ANGLES), models[-1]
         turned = [_turned(other[0], angle) for angle in angles]
         energies = {name: np.array([last[name].energy_forces(one).energy for one in turned]) for name in names}
-        sums = {name: _sum_of_forces(last[name], other) for name in names}
         return Contrast(np.array(self.sizes, dtype=float), errors, angles, energies, float(other[0].energy or 0), sums)
 
     def _structures(self, seed: int, part: int, count: int) -> list[Structure]:
@@ -96,6 +97,5 @@ def _turned(structure: Structure, degrees: float) -> Structure:
     return structure.moved(structure.positions @ Rotation.from_euler("z", degrees, degrees=True).as_matrix().T)
 
 
-def _sum_of_forces(model: Field, structures: Sequence[Structure]) -> float:
-    size = float(np.std(np.concatenate([np.asarray(one.forces) for one in structures])))
-    return max(float(np.abs(model.energy_forces(one).forces.sum(0)).max()) for one in structures) / size
+def _size_of_forces(structures: Sequence[Structure]) -> float:
+    return float(np.std(np.concatenate([np.asarray(one.forces) for one in structures])))
