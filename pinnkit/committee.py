@@ -25,7 +25,7 @@ from pinnkit.calibration import (
 )
 from pinnkit.errors import BadInput
 from pinnkit.evaluation import Reference, relative_l2
-from pinnkit.instances import Instances, held_out_instances
+from pinnkit.instances import Instances, errors_and_spreads, held_out_instances
 from pinnkit.members import assembled, train_members, unseen
 from pinnkit.merit import judged
 from pinnkit.posterior import head_posterior
@@ -129,16 +129,14 @@ def judge(
     kind = truths_for(problem, settings, reference)
     used, plain_width, count = np.empty((0, problem.domain.dimension)), None, 0
     if others is not None:
-        count = len(others.errors)
-        errors, spreads = (each.reshape(-1, len(problem.fields)) for each in others)
-        calibrations = tuple(calibrate(e, s, task.level, count) for e, s in zip(errors.T, spreads.T, strict=True))
-        committee, plain_width = replace(committee, calibrations=calibrations), _plain_width(errors, task.level, count)
+        count, m = len(others.errors), len(problem.fields)
+        errors, spreads = others.errors.reshape(-1, m), others.spreads.reshape(-1, m)
+        committee, plain_width = _calibrated(committee, errors, spreads, task.level, count)
     elif kind == "reference":
         assert reference is not None
         used = problem.domain.sample(task.held_out, "uniform", np.random.default_rng([settings.seed, 4]))
-        errors, spreads = _errors(committee, reference, used)
-        calibrations = tuple(calibrate(e, s, task.level) for e, s in zip(errors.T, spreads.T, strict=True))
-        committee, plain_width = replace(committee, calibrations=calibrations), _plain_width(errors, task.level)
+        errors, spreads = errors_and_spreads(committee, reference, used)
+        committee, plain_width = _calibrated(committee, errors, spreads, task.level)
     elif kind == "data":
         used, calibration = _from_data(committee, problem, settings)
         committee = replace(committee, calibrations=(calibration,) * len(problem.fields))
@@ -146,9 +144,13 @@ def judge(
     return committee, replace(found, plain_width=plain_width, instances=count)
 
 
-def _errors(committee: Committee, reference: Reference, points: Array) -> tuple[Array, Array]:
-    values = committee.values(points)
-    return np.abs(values.mean(0) - reference.value(points)), values.std(0, ddof=1)
+def _calibrated(
+    committee: Committee, errors: Array, spreads: Array, level: float, groups: int | None = None
+) -> tuple[Committee, float]:
+    """With bands from held-out errors and spreads (n, fields), and how wide plain conformal ones would be."""
+    each = zip(errors.T, spreads.T, strict=True)
+    calibrations = tuple(calibrate(own, spread, level, groups) for own, spread in each)
+    return replace(committee, calibrations=calibrations), _plain_width(errors, level, groups)
 
 
 def _from_data(committee: Committee, problem: Problem, settings: Settings) -> tuple[Array, Calibration]:
@@ -191,7 +193,7 @@ def _judged(
         half = committee.half_width(committee.spread(points), task.level)
         nothing = np.empty(0)
         return Judgement(kind, task.level, used, nothing, nothing, half.ravel(), None, None, None, None, None)
-    errors, spreads = _errors(committee, reference, points)
+    errors, spreads = errors_and_spreads(committee, reference, points)
     half, members = committee.half_width(spreads, task.level), len(committee.members)
     raw = coverage(errors, students_half_width(spreads, members, task.level))
     calibrated = coverage(errors, half) if committee.calibrations else None

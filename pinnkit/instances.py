@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 from pinnkit import catalogue
 from pinnkit.errors import BadInput
+from pinnkit.evaluation import Reference
 from pinnkit.low_fidelity import informed
 from pinnkit.members import assembled, train_members
 from pinnkit.problem import Problem
+from pinnkit.result import Committee
 from pinnkit.settings import Committee as Task
 from pinnkit.settings import Settings
 from pinnkit.solving import check_run, reference_of
@@ -82,5 +84,10 @@ def _compared(settings: Settings, count: int, folder: Path) -> tuple[Array, Arra
     problem = informed(problem)
     committee, _ = assembled(problem, settings, train_members(problem, settings, folder, from_file=True))
     points = problem.domain.sample(-(-task.held_out // count), "uniform", np.random.default_rng([settings.seed, 4]))
+    return errors_and_spreads(committee, reference, points)
+
+
+def errors_and_spreads(committee: Committee, reference: Reference, points: Array) -> tuple[Array, Array]:
+    """|mean − truth| and the standard deviation among members, (n, fields) each, at points (n, d)."""
     values = committee.values(points)
     return np.abs(values.mean(0) - reference.value(points)), values.std(0, ddof=1)

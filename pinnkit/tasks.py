@@ -46,9 +46,14 @@ def prepare(settings: Settings) -> Problem | Study:
     if isinstance(settings.task, Pretrain):
         variations(settings)
     if isinstance(settings.task, Committee):
-        check_committee(problem, settings.task)
-        check_instances(problem, settings, from_file=True)
+        _check_committee(problem, settings)
     return problem
+
+
+def _check_committee(problem: Problem, settings: Settings, features: bool = False, from_file: bool = True) -> None:
+    assert isinstance(settings.task, Committee)
+    check_committee(problem, settings.task, features)
+    check_instances(problem, settings, from_file)
 
 
 def run(settings: Settings, folder: Path) -> Result | Finding:
@@ -139,6 +144,8 @@ def solve(
         built.check(chosen)
         return _study(built, chosen, path)
     check_run(built, chosen)
+    if isinstance(chosen.task, Committee):
+        _check_committee(built, chosen, features is not None, from_file)
     return _run(built, chosen, path, visible=False, features=features, from_file=from_file)
 
 
@@ -196,7 +203,7 @@ def _run(
         case Pretrain():
             return _pretrain(problem, settings, folder, visible)
         case Committee():
-            return _committee(problem, settings, folder, features is not None, from_file)
+            return _committee(problem, settings, folder, from_file)
         case _ if problem.low_fidelity is not None:
             return _multifidelity(problem, settings, folder, visible, features)
     return _solve(problem, settings, folder, visible, features)
@@ -236,10 +243,7 @@ def _transfer(
     return result
 
 
-def _committee(problem: Problem, settings: Settings, folder: Path | None, features: bool, from_file: bool) -> Result:
-    assert isinstance(settings.task, Committee)
-    check_committee(problem, settings.task, features)
-    check_instances(problem, settings, from_file)
+def _committee(problem: Problem, settings: Settings, folder: Path | None, from_file: bool) -> Result:
     start = time.perf_counter()
     with running(folder), TemporaryDirectory() as elsewhere:
         reference = reference_of(problem, settings)
