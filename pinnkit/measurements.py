@@ -24,13 +24,20 @@ def read_columns(path: str | Path, columns: Sequence[str], more: Sequence[str] =
 
     Raises BadInput likewise, about the key by which the file was given.
     """
+    return np.column_stack(list(read_named(path, columns, more, key).values()))
+
+
+def read_named(
+    path: str | Path, columns: Sequence[str], more: Sequence[str] = (), key: str = "data"
+) -> dict[str, Array]:
+    """The same, column by column (n,)."""
     try:
         return _table(path, columns, more)
     except BadInput as bad:
         raise BadInput(key, bad.what, bad.remedy) from None
 
 
-def _table(path: str | Path, columns: Sequence[str], more: Sequence[str]) -> Array:
+def _table(path: str | Path, columns: Sequence[str], more: Sequence[str]) -> dict[str, Array]:
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, skipinitialspace=True)
@@ -47,7 +54,7 @@ def _table(path: str | Path, columns: Sequence[str], more: Sequence[str]) -> Arr
         ) from None
     if not rows:
         raise BadInput("data", f"{path}: it has no rows", "give at least one measurement")
-    return np.array(rows)
+    return dict(zip(present, np.array(rows).T, strict=True))
 
 
 def _row(row: dict[str | None, Any], columns: Sequence[str], path: str | Path, line: int) -> list[float]:

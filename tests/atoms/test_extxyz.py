@@ -21,7 +21,7 @@ def labelled(seed: int) -> Structure:
     return Structure.from_ase(atoms)
 
 
-def alike(one: Structure, other: Structure, tolerance: float = 0.0) -> None:
+def assert_alike(one: Structure, other: Structure, tolerance: float = 0.0) -> None:
     assert one.species == other.species and one.periodic == other.periodic
     for name in ("positions", "cell", "energy", "forces", "stress"):
         mine, theirs = getattr(one, name), getattr(other, name)
@@ -36,21 +36,21 @@ def test_what_is_written_is_read_to_the_last_bit(tmp_path: Path) -> None:
     again = read_extxyz(tmp_path / "x.xyz")
     assert len(again) == 3
     for one, other in zip(frames, again, strict=True):
-        alike(one, other)
+        assert_alike(one, other)
 
 
 def test_ase_reads_what_we_write(tmp_path: Path) -> None:
     frames = [labelled(1), Structure.from_ase(molecule("H2O"))]
     write_extxyz(tmp_path / "x.xyz", frames)
     for own, atoms in zip(frames, ase.io.read(tmp_path / "x.xyz", ":", format="extxyz"), strict=True):
-        alike(own, Structure.from_ase(atoms), 1e-12)
+        assert_alike(own, Structure.from_ase(atoms), 1e-12)
 
 
 def test_we_read_what_ase_writes(tmp_path: Path) -> None:
     frames = [labelled(1), labelled(2), Structure.from_ase(molecule("CH4"))]
     ase.io.write(tmp_path / "x.xyz", [one.to_ase() for one in frames], format="extxyz")
     for own, other in zip(frames, read_extxyz(tmp_path / "x.xyz"), strict=True):
-        alike(own, other, 1e-7)  # it writes eight decimals
+        assert_alike(own, other, 1e-7)  # it writes eight decimals
 
 
 def test_columns_and_keys_of_others_are_passed_over(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Figures of merit of an energy–volume curve (`cohesion.EnergyCurve`)."""
+"""Figures of merit of an energy–volume curve (`study.EnergyCurve`)."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,6 +1,6 @@
 """The energy of a solid over its volume, learned from a few energies and from what physics knows of the curve.
 
-The posterior of a network's head (`cohesion_network`) under these conditions, each with its standard deviation:
+The posterior of a network's head (`network`) under these conditions, each with its standard deviation:
 
     data            E(Vᵢ) = Eᵢ                     ± σᵢ
     pressure        −dE/dV = Pᵢ                    ± its own, where pressures were measured
@@ -18,7 +18,7 @@ curve without an equation in the interior is none of its solutions.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -43,17 +43,17 @@ from pinnkit.atoms.cohesion.network import (
 from pinnkit.calibration import normal_half_width, students_half_width
 from pinnkit.errors import BadInput
 from pinnkit.finding import Finding
-from pinnkit.measurements import read_columns
+from pinnkit.measurements import read_named
 from pinnkit.settings import Committee, Settings, Solve
 from pinnkit.study import Study
 
 Array = NDArray[np.float64]
+Read = Callable[[Curve, ArrayLike], Array]  # of a curve at volumes (n,)
 REACH = (0.7, 1.4)
 DEPARTURE = 1.5
 SLOPE = 1.5  # of sines: of 1, 1.5, 2, 3, 4, 6 the one with which energies alone, in strain, are continued best
 LEAST = 1e-6  # eV, below which no deviation of energies is believed
 SHOWN = 701  # volumes at which curves are compared
-LEVEL = 0.95
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,13 +106,10 @@ class CohesiveEnergy(Study):
 
         Raises BadInput with file, line and column.
         """
-        table = read_columns(path, ["volume", "energy"], key="problem.data")
-        kept = {"sigma": "sigma", "pressures": "pressure", "pressure_sigma": "pressure_sigma"}
-        for name, column in kept.items():
-            wider = read_columns(path, ["volume", "energy"], [column], "problem.data")
-            if wider.shape[1] == 3:
-                more[name] = wider[:, 2]
-        return cls(table[:, 0], table[:, 1], **more)
+        kept = {"sigma": "sigma", "pressure": "pressures", "pressure_sigma": "pressure_sigma"}
+        table = read_named(path, ["volume", "energy"], list(kept), "problem.data")
+        told = {name: table[column] for column, name in kept.items() if column in table}
+        return cls(table["volume"], table["energy"], **{**more, **told})
 
     @property
     def v(self) -> Array:
@@ -235,26 +232,23 @@ class EnergyCurve(Finding):
         """B = V d²E/dV² (n,) in GPa."""
         return np.asarray(np.mean([curve.bulk_modulus(volumes) for curve in self.curves], 0))
 
-    def band(self, volumes: ArrayLike, level: float = LEVEL) -> tuple[Array, Array]:
+    def band(self, volumes: ArrayLike, level: float = merit.LEVEL) -> tuple[Array, Array]:
         """Lower and upper ends (n,), in eV, between which E lies with that probability."""
-        if len(self.curves) == 1:
-            half = normal_half_width(self.curves[0].energy_deviation(volumes), level)
-        else:
-            half = self._half_width(np.array([curve.energy(volumes) for curve in self.curves]), level)
-        middle = self.energy(volumes)
-        return middle - half, middle + half
+        return self._band(Curve.energy, Curve.energy_deviation, volumes, level)
 
-    def pressure_band(self, volumes: ArrayLike, level: float = LEVEL) -> tuple[Array, Array]:
+    def pressure_band(self, volumes: ArrayLike, level: float = merit.LEVEL) -> tuple[Array, Array]:
         """Likewise of P, in GPa."""
-        if len(self.curves) == 1:
-            half = normal_half_width(self.curves[0].pressure_deviation(volumes), level)
-        else:
-            half = self._half_width(np.array([curve.pressure(volumes) for curve in self.curves]), level)
-        middle = self.pressure(volumes)
-        return middle - half, middle + half
+        return self._band(Curve.pressure, Curve.pressure_deviation, volumes, level)
 
-    def _half_width(self, members: Array, level: float) -> Array:
-        return students_half_width(members.std(0, ddof=1), len(members), level)
+    def _band(self, values: Read, deviation: Read, volumes: ArrayLike, level: float) -> tuple[Array, Array]:
+        """Of the posterior of a single curve, else where one more member would be."""
+        members = np.array([values(curve, volumes) for curve in self.curves])
+        if len(members) == 1:
+            half = normal_half_width(deviation(self.curves[0], volumes), level)
+        else:
+            half = students_half_width(members.std(0, ddof=1), len(members), level)
+        middle = members.mean(0)
+        return middle - half, middle + half
 
     @property
     def parameters(self) -> tuple[dict[str, float], dict[str, float]]:

@@ -55,7 +55,7 @@ BOUNDS: Mapping[str, Any] = {
 
 @dataclass(frozen=True, eq=False)
 class CrystalDefects(Study):
-    """Defects of lattices, in `crystals` that are disturbed by noise, strain and size (see defects.Disturbance).
+    """Defects of lattices, in `crystals` that are disturbed by noise, strain and size (see crystals.Disturbance).
 
     chosen       names of the defects to be told apart; None: all of the lattices
     pairs        views two by two to learn from

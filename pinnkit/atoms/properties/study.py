@@ -112,7 +112,7 @@ class PropertyRegression(Study):
 
     @property
     def relative(self) -> bool:
-        """Whether errors are relative ones, see property_validation."""
+        """Whether errors are relative ones, see validation."""
         return is_relative(self.y)
 
     @property
@@ -280,7 +280,8 @@ def _fitted(problem: PropertyRegression, seed: int) -> dict[str, Fitted]:
 
 
 def _metrics(found: ModelComparison, seconds: float) -> dict[str, Any]:
-    problem, settings, chosen = found.problem, found.settings, simplest(found.scores)
+    problem, settings, scores = found.problem, found.settings, found.scores
+    chosen = simplest(scores)
     fresh = problem.fresh(settings.evaluation.points, settings.seed)
     predicted, truth = _judged(found, chosen, fresh)
     worst, _ = worst_field(predicted[:, None], truth[:, None])
@@ -294,7 +295,9 @@ def _metrics(found: ModelComparison, seconds: float) -> dict[str, Any]:
     where = outer(problem.x, problem.y)
     return {
         **usual, "measure": "relative" if problem.relative else "absolute",
-        "cross_validated_errors": {name: _errors(found, name, where.beyond, fresh) for name in found.fitted},
+        "cross_validated_errors": {
+            name: _errors(found, name, one, where.beyond, fresh) for name, one in scores.items()
+        },
         "chosen": chosen, "exponents": _exponents(problem), "extrapolated_along": problem.columns[where.column],
         "left_out": dict(problem.candidates.left_out),
     }  # fmt: skip
@@ -308,10 +311,11 @@ def _judged(found: ModelComparison, chosen: str, fresh: tuple[Array, Array] | No
     return predicted.ravel(), np.tile(found.problem.y, len(predicted))
 
 
-def _errors(found: ModelComparison, name: str, beyond: Rows, fresh: tuple[Array, Array] | None) -> dict[str, Any]:
+def _errors(
+    found: ModelComparison, name: str, one: Score, beyond: Rows, fresh: tuple[Array, Array] | None
+) -> dict[str, Any]:
     problem, validation = found.problem, found.validation
     y, relative, predicted = problem.y, problem.relative, validation.predicted[name]
-    one = found.scores[name]
     return {
         "rmse": one.rmse, "standard_error": one.standard_error,
         "extrapolation": rmse(validation.beyond[name], y[beyond], relative),
