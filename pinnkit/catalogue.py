@@ -48,7 +48,12 @@ class ProblemFile:
         if not isinstance(built, Problem | Study):
             what = f"{self.path.name}: problem() returned a {type(built).__name__}"
             raise BadInput("problem", what, "return a pinnkit.Problem, or pinnkit.Fidelities")
-        return replace(built, name=self.name, description=built.description or self.description)
+        return replace(built, name=self.name, description=built.description or self._description(built))
+
+    def _description(self, built: "Problem | Study") -> str:
+        """The docstring, under a title of the problem's own if it has one."""
+        first, end, rest = self.description.partition("\n")
+        return f"{getattr(built, 'title', '') or first}{end}{rest}"
 
     def _checked(self, parameters: dict[str, Any]) -> dict[str, Any]:
         hints = _blaming(self.path, get_type_hints, self.function, include_extras=True)

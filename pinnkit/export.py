@@ -78,6 +78,9 @@ class Reported(Protocol):
     @property
     def captions(self) -> Mapping[str, str]: ...  # of figures other than those of a field, see finding.Finding
 
+    @property
+    def tiles(self) -> Mapping[str, Any]: ...  # other figures of merit than errors to begin with
+
 
 class Answer(Reported, Protocol):
     """What of a result is shown and written."""

@@ -52,10 +52,17 @@ class Finding(ABC):
     def lines(self) -> list[str]:
         """What a summary adds to the usual figures of merit."""
 
+    remedy: ClassVar[str] = "give more data, or better ones"  # where the accuracy asked for was missed
+
     @property
     def missed_tolerance(self) -> bool:
         """Whether an accuracy was asked for and not shown to be reached."""
         return self.settings.tolerance is not None and self.metrics["verdict"] != "trusted"
+
+    @property
+    def tiles(self) -> Mapping[str, Any]:
+        """Numbers and texts with which a report begins, by what they are called; none: errors, as of any field."""
+        return {}
 
     def plot(self, folder: str | Path) -> None:
         """Write the figures into folder/plots."""

@@ -17,7 +17,7 @@ from pinnkit.fidelity import Autoregression, NonlinearAutoregression, regress
 from pinnkit.finding import Finding, usual_metrics
 from pinnkit.measurements import read_columns
 from pinnkit.merit import TRUSTED
-from pinnkit.settings import Multifidelity, Settings, Solve
+from pinnkit.settings import Multifidelity, Settings, Solve, Task
 from pinnkit.study import Study
 
 MOST_KEPT = 2000  # points of solution.npz
@@ -36,6 +36,9 @@ class Fidelities(Study):
 
     `exact`, where it is known, gives the quantity (n,) at the highest fidelity from coordinates by name, each (n,).
     """
+
+    tasks: ClassVar[tuple[type[Task], ...]] = (Solve, Multifidelity)
+    uses: ClassVar[tuple[str, ...]] = ("task", "evaluation.points")
 
     levels: tuple[Fidelity, ...]
     bounds: ArrayLike
@@ -86,12 +89,8 @@ class Fidelities(Study):
         """The exact values (n,) at points (n, d), where they are known."""
         return None if self.exact is None else np.asarray(self.exact(*points.T), dtype=float)
 
-    def check(self, settings: Settings) -> None:
-        """Raises BadInput for a task for equations."""
-        task_of(settings)
-
     def answer(self, settings: Settings) -> "Fused":
-        """Likewise."""
+        """All levels fused. Raises BadInput."""
         return fuse(self, settings)
 
 
@@ -163,14 +162,8 @@ class Fused(Finding):
 
 
 def task_of(settings: Settings) -> Multifidelity:
-    """What is asked for: by default the linear model. Raises BadInput for a task for equations."""
-    task = settings.task
-    if isinstance(task, Solve):
-        return Multifidelity()
-    if not isinstance(task, Multifidelity):
-        what = f"{settings.problem.name} has observations and no equation"
-        raise BadInput("task", what, "write task=multifidelity, or leave it out")
-    return task
+    """What is asked for: by default the linear model."""
+    return settings.task if isinstance(settings.task, Multifidelity) else Multifidelity()
 
 
 def fuse(problem: Fidelities, settings: Settings) -> Fused:

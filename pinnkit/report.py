@@ -7,7 +7,7 @@ import base64
 import json
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from html import escape
 from html.entities import html5
@@ -18,7 +18,7 @@ from typing import Any, cast
 from pinnkit import committee_words
 from pinnkit.export import Answer, Reported
 from pinnkit.plotting import save_plots
-from pinnkit.settings import ProblemChoice, Settings, Solve, Transfer
+from pinnkit.settings import ProblemChoice, Settings, Solve, Transfer, flat
 from pinnkit.transfer_words import Transferred, findings, table
 
 SYMBOLS = {  # TeX commands that HTML calls otherwise
@@ -45,7 +45,6 @@ CAPTIONS = {
     "features": "The first features as the source gives them, over the new domain, each on its own scale about zero.",
 }
 
-WHOLE = ("task.instances",)  # settings that are mappings with keys of the user's own
 OF_SOLUTIONS = ("solution", "error", "residual", "loss", "truth", "levels")
 
 STYLE = """
@@ -96,7 +95,7 @@ def _page(result: Reported, plots: Path) -> str:
 <h1>{title}</h1>
 <p class="about">{_about(result.metrics)}</p>
 {_badge(str(result.metrics.get("verdict", "untrusted: no verdict")))}
-{_tiles(result.metrics)}
+{_tiles(result.tiles or _errors(result.metrics))}
 <h2>The problem</h2>
 {typeset(description)}
 {_figure(plots, "points", CAPTIONS["points"])}
@@ -122,14 +121,17 @@ def _badge(verdict: str) -> str:
     return f'<p class="badge {kind}">{escape(verdict)}</p>'
 
 
-def _tiles(metrics: Mapping[str, Any]) -> str:
+def _errors(metrics: Mapping[str, Any]) -> dict[str, Any]:
     reference, seconds = metrics.get("reference") or {}, metrics.get("seconds") or {}
-    tiles = {
+    return {
         "relative L² error": metrics.get("relative_l2"),
         "largest error": metrics.get("max_error"),
         f"error of the reference ({reference.get('kind', 'none')})": reference.get("error_estimate"),
         "seconds of training": seconds.get("train"),
     }
+
+
+def _tiles(tiles: Mapping[str, Any]) -> str:
     items = [f"<li><b>{_shown(value, 3)}</b><span>{escape(key)}</span></li>" for key, value in tiles.items()]
     return f'<ul class="tiles">{"".join(items)}</ul>'
 
@@ -202,17 +204,8 @@ def _image(path: Path) -> str:
 
 
 def _table(mapping: Mapping[str, Any]) -> str:
-    rows = [f"<tr><th>{escape(key)}</th><td>{_shown(value)}</td></tr>" for key, value in _flat(mapping)]
+    rows = [f"<tr><th>{escape(key)}</th><td>{_shown(value)}</td></tr>" for key, value in flat(mapping)]
     return f"<table>{''.join(rows)}</table>"
-
-
-def _flat(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested keys joined by dots."""
-    for key, value in mapping.items():
-        if isinstance(value, Mapping) and f"{prefix}{key}" not in WHOLE:
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _shown(value: Any, digits: int = 6) -> str:
@@ -233,11 +226,10 @@ def command(settings: Settings) -> str:
         groups["task/strategy"] = task.strategy.name
         usual_task = Transfer(strategy=type(task.strategy)())
     like = Settings(ProblemChoice(choice.name), usual_task, optimizer=type(settings.optimizer)())
-    usual = dict(_flat(like.to_mapping()))
     own = {
         key: _argument(value)
-        for key, value in _flat(settings.to_mapping())
-        if key not in ("problem.file", "network.name") and (key not in usual or value != usual[key])
+        for key, value in settings.chosen(like).items()
+        if key not in ("problem.file", "network.name")
     }
     return shlex.join(["python", "-m", "pinnkit", *(f"{key}={value}" for key, value in (groups | own).items())])
 

@@ -164,9 +164,21 @@ class Result:
         return {}
 
     @property
+    def tiles(self) -> Mapping[str, Any]:
+        """Reports begin with errors, as they do of any field."""
+        return {}
+
+    @property
     def missed_tolerance(self) -> bool:
         """Whether an accuracy was asked for and not shown to be reached."""
         return self.settings.tolerance is not None and self.metrics["verdict"] != "trusted"
+
+    @property
+    def remedy(self) -> str:
+        """What may help where it was missed."""
+        if "reference" in self.metrics["verdict"]:
+            return "lower reference.tolerance"
+        return "take wider layers, or more points or steps"
 
     def predict(self, points: ArrayLike) -> Array:
         """The fields, (n, fields), at points (n, d)."""

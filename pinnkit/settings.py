@@ -7,7 +7,7 @@ raises `BadInput` with the key as it is written on the command line. None of thi
 import math
 import re
 from abc import ABC
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from itertools import pairwise
 from types import NoneType
@@ -16,6 +16,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, cast, get_t
 from pinnkit.conversion import LARGEST_SEED, Between, convert, nearest
 from pinnkit.errors import BadInput
 
+WHOLE = ("task.instances",)  # mappings with keys of the user's own
 MOST_POINTS = 10**8
 MOST_WEIGHTS = 10**8
 
@@ -518,6 +519,22 @@ class Settings:
             "optimizer": {"name": self.optimizer.name, **plain["optimizer"]},
             "task": {"name": self.task.name, **plain["task"], **_strategy_to_mapping(self.task)},
         }
+
+
+    def chosen(self, usual: "Settings | None" = None) -> dict[str, Any]:
+        """Values by keys with dots that differ from the usual ones, by default those of all groups."""
+        like = usual or Settings(ProblemChoice(self.problem.name), task=type(self.task)())
+        known = dict(flat(like.to_mapping()))
+        return {key: value for key, value in flat(self.to_mapping()) if key not in known or value != known[key]}
+
+
+def flat(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested keys joined by dots."""
+    for key, value in mapping.items():
+        if isinstance(value, Mapping) and f"{prefix}{key}" not in WHOLE:
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def _listlike(value: Any) -> Any:

@@ -101,6 +101,7 @@ def load(path: str | Path, features: nn.Module | None = None) -> Any:
 
 
 def _study(problem: Study, settings: Settings, folder: Path | None) -> Finding:
+    problem.check(settings)
     with running(folder):
         found: Finding = problem.answer(settings)
         if folder is not None:
@@ -141,7 +142,6 @@ def solve(
     built = catalogue.build(chosen.problem) if isinstance(problem, str) else problem
     path, from_file = None if folder is None else Path(folder), isinstance(problem, str)
     if isinstance(built, Study):
-        built.check(chosen)
         return _study(built, chosen, path)
     check_run(built, chosen)
     if isinstance(chosen.task, Committee):

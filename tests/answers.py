@@ -48,6 +48,7 @@ class KnownAnswer:
     judgement: Any = None
     corrected: Any = None
     captions: Mapping[str, str] = field(default_factory=dict)
+    tiles: Mapping[str, Any] = field(default_factory=dict)
 
     def predict(self, points: Array) -> Array:
         return self.solution(points) + 1e-6 * ripple(points)[:, None]

@@ -174,7 +174,7 @@ def test_equations_and_observations_are_told_apart() -> None:
         solve("poisson_square", task="multifidelity")
     with pytest.raises(BadInput, match="data and no equation"):
         transfer("heat", "forrester")
-    with pytest.raises(BadInput, match="observations and no equation"):
+    with pytest.raises(BadInput, match="data and no equation"):
         solve("forrester", task="committee")
     with pytest.raises(BadInput, match="is an equation"):
         fuse("poisson_square")

@@ -44,7 +44,7 @@ from pinnkit.calibration import normal_half_width, students_half_width
 from pinnkit.errors import BadInput
 from pinnkit.finding import Finding
 from pinnkit.measurements import read_named
-from pinnkit.settings import Committee, Settings, Solve
+from pinnkit.settings import Committee, Settings, Solve, Task
 from pinnkit.study import Study
 
 Array = NDArray[np.float64]
@@ -64,6 +64,12 @@ class CohesiveEnergy(Study):
     `pressures` (n,) in GPa, if measured, have the deviation `pressure_sigma`. The curve is made between the volumes
     reach · V₀. `exact` is the truth of generated data.
     """
+
+    tasks: ClassVar[tuple[type[Task], ...]] = (Solve, Committee)
+    uses: ClassVar[tuple[str, ...]] = (
+        "network.name", "network.layers", "network.frequencies", "network.activation", "network.slope", "network.draw",
+        "task.members", "task.bootstrap", "task.level",
+    )  # fmt: skip
 
     volumes: ArrayLike
     energies: ArrayLike
@@ -163,20 +169,6 @@ class CohesiveEnergy(Study):
         """All of them, by name."""
         strain = condition_of_finite_strain(basis, self.departure)
         return {**conditions_of_data(basis, **self.data), **self.at_equilibrium(basis), **strain}
-
-    def check(self, settings: Settings) -> None:
-        """Raises BadInput for tasks and settings that make no sense here."""
-        task = settings.task
-        if not isinstance(task, Solve | Committee):
-            what = f"{settings.problem.name} has data and no equation on a domain"
-            raise BadInput("task", what, "write task=committee, or leave it out")
-        if isinstance(task, Committee) and task.calibration not in ("auto", "none"):
-            raise BadInput("task.calibration", f"{task.calibration!r} needs a reference", "write task.calibration=none")
-        if settings.network.polynomials or settings.network.peaks or settings.network.in_time:
-            what = "a curve has the features of the layers alone"
-            raise BadInput("network", what, "leave out polynomials, peaks and in_time")
-        if settings.dtype != "float64":
-            raise BadInput("dtype", "single precision does not resolve meV of a curve of eV", "write dtype=float64")
 
     def answer(self, settings: Settings) -> "EnergyCurve":
         """The curve, or a committee of curves, judged."""

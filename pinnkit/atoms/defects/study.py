@@ -28,7 +28,7 @@ from pinnkit.atoms.structure import Array, Structure
 from pinnkit.conversion import Between, choose_from, convert
 from pinnkit.errors import BadInput
 from pinnkit.finding import Finding, usual_metrics
-from pinnkit.settings import Settings, Solve
+from pinnkit.settings import Settings
 from pinnkit.study import Study
 
 MISSED = 0.01  # share of nearest neighbours of another defect up to which a representation is trusted, if none is asked
@@ -142,14 +142,8 @@ class CrystalDefects(Study):
         if self.batch > self.pairs:
             raise BadInput("problem.batch", f"{self.batch} of {self.pairs} pairs", "take fewer, or more problem.pairs")
 
-    def check(self, settings: Settings) -> None:
-        """Raises BadInput for a task for equations."""
-        if not isinstance(settings.task, Solve):
-            raise BadInput("task", f"{self.name} has defects and no equation", "leave it out")
-
     def answer(self, settings: Settings) -> "DefectRepresentation":
         """Raises BadInput likewise."""
-        self.check(settings)
         with one_thread():
             return represent(self, settings)
 

@@ -28,7 +28,7 @@ from pinnkit.conversion import Between, choose_from, convert
 from pinnkit.errors import BadInput
 from pinnkit.evaluation import relative_l2, verdict, worst_field
 from pinnkit.finding import Finding, usual_metrics
-from pinnkit.settings import Settings, Solve
+from pinnkit.settings import Settings
 from pinnkit.study import Study
 
 Array = NDArray[np.float64]
@@ -51,6 +51,8 @@ class PropertyRegression(Study):
 
     Logarithms are taken where a column is positive; models of the property's logarithm need positive values.
     """
+
+    uses: ClassVar[tuple[str, ...]] = ("evaluation.points",)
 
     descriptors: Mapping[str, ArrayLike]
     values: ArrayLike
@@ -150,14 +152,8 @@ class PropertyRegression(Study):
             if name not in found.models:
                 raise BadInput("problem.models", f"unknown model {name!r}", choose_from(name, found.models))
 
-    def check(self, settings: Settings) -> None:
-        """Raises BadInput for a task for equations."""
-        if not isinstance(settings.task, Solve):
-            raise BadInput("task", f"{self.name} has data and no equation", "leave it out")
-
     def answer(self, settings: Settings) -> "ModelComparison":
         """Raises BadInput likewise."""
-        self.check(settings)
         return compare(self, settings)
 
 
