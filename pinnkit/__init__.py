@@ -11,6 +11,7 @@ _HOMES = {
         "Condition", "LowFidelity", "Problem", "Unknown",
         "dirichlet", "initial", "measured", "neumann", "pde", "periodic", "robin",
     ),
+    "pinnkit.conversion": ("Between",),
     "pinnkit.errors": ("BadInput",),
     "pinnkit.fidelities": ("Fidelity",),
     "pinnkit.fusion": ("Fidelities",),

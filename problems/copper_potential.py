@@ -12,6 +12,8 @@ Then the atoms move freely for `picoseconds` in steps of `timestep` (fs), from t
 `members` make a committee, which explores motion at twice that temperature in so many rounds of `active` learning.
 """
 
+from pathlib import Path
+
 from pinnkit.atoms import (
     Exploration,
     FromFile,
@@ -25,11 +27,13 @@ from pinnkit.atoms import (
     usual_symmetry_functions,
 )
 
+REPLACED = {"data": ("lattice", "amplitude", "strain", "count", "held_out")}
+
 
 def problem(
     data: str | None = None, lattice: float = 3.61, amplitude: float = 0.2, strain: float = 0.03, count: int = 100,
     held_out: int = 30, cutoff: float = 5.8, radial: int = 12, angular: bool = False, temperature: float = 300.0,
-    timestep: float = 2.0, picoseconds: float = 10.0, members: int = 4, active: int = 0,
+    timestep: float = 2.0, picoseconds: float = 10.0, members: int | None = None, active: int = 0,
 ) -> PotentialStudy:  # fmt: skip
     if data is None:
         field = effective_medium()
@@ -49,4 +53,5 @@ def problem(
         members=members,
         explore=explore,
         rounds=active,
+        title=f"A potential learned from {Path(data).name}" if data else "",
     )

@@ -30,17 +30,18 @@ from pinnkit.atoms import (
 def problem(
     epsilon: float = 0.0104, sigma: float = 3.40, cutoff: float = 7.0, radial: int = 12,
     lattice: tuple[float, ...] = (5.1, 5.3, 5.5), temperatures: tuple[float, ...] = (30.0, 80.0, 140.0), count: int = 6,
-    temperature: float = 80.0, timestep: float = 5.0, picoseconds: float = 10.0, members: int = 4,
+    temperature: float = 80.0, timestep: float = 5.0, picoseconds: float = 10.0, members: int | None = None,
     active: int = 0, symmetry: bool = True,
 ) -> PotentialStudy:  # fmt: skip
     field = LennardJones(epsilon, sigma, cutoff)
     between = [(a + b) / 2 for a, b in pairwise(lattice)] or lattice
     crystals, others = ([fcc(a, "Ar").replicate(2, 2, 2) for a in one] for one in (lattice, between))
     of_distances = gaussians(0.79 * sigma, 0.957 * cutoff, radial)
+    data = Thermal(field, crystals, temperatures, count, others)
     start = crystals[len(crystals) // 2]
     wide = SymmetryFunctions(("Ar",), 3 * cutoff, of_distances)
     return PotentialStudy(
-        data=Thermal(field, crystals, temperatures, count, others),
+        data=data,
         descriptors=SymmetryFunctions(("Ar",), cutoff, of_distances),
         motion=Motion(start, temperature, timestep, picoseconds),
         members=members,

@@ -59,9 +59,10 @@ def _frames(lines: Sequence[_Line], path: str) -> Iterator[Structure]:
 
 
 def _count(line: _Line) -> int:
-    if not line.text.strip().isdecimal():
-        raise BadInput("data", f"{line.where}: {line.text.strip()!r} is no number of atoms", "begin frames with one")
-    return int(line.text)
+    text = line.text.strip()
+    if not (text.isdecimal() and int(text) > 0):
+        raise BadInput("data", f"{line.where}: {text!r} is no number of atoms", "begin frames with one")
+    return int(text)
 
 
 def _frame(comment: _Line, atoms: Sequence[_Line]) -> Structure:

@@ -34,7 +34,8 @@ class Structure:
 
     def __post_init__(self) -> None:
         for name, shape in (("positions", (-1, 3)), ("cell", (3, 3)), ("forces", (-1, 3)), ("stress", (3, 3))):
-            object.__setattr__(self, name, _array(name, getattr(self, name), shape))
+            given = getattr(self, name)
+            object.__setattr__(self, name, None if given is None else checked_array(name, given, shape))
         object.__setattr__(self, "species", tuple(self.species))
         object.__setattr__(self, "periodic", _three(self.periodic))
         if len(self.species) != len(self.positions):
@@ -120,9 +121,8 @@ def to_voigt(stress: Array) -> Array:
     return np.asarray(stress)[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
 
 
-def _array(name: str, value: Any, shape: tuple[int, int]) -> Array | None:
-    if value is None:
-        return None
+def checked_array(name: str, value: Any, shape: tuple[int, int]) -> Array:
+    """As finite numbers (n, 3), where the shape is (-1, 3), or (3, 3). Raises BadInput, with row and column."""
     try:
         array = np.array(value, dtype=float)
     except (TypeError, ValueError):
@@ -180,5 +180,5 @@ def b2(a: float, first: str, second: str) -> Structure:
 
 def _cubic(a: float, fractions: Sequence[tuple[float, float, float]], species: tuple[str, ...]) -> Structure:
     if not a > 0:
-        raise BadInput("a", f"it is {a}", "a lattice constant is > 0, in Å")
+        raise BadInput("lattice", f"it is {a:g}", "a lattice constant is > 0, in Å")
     return Structure(a * np.array(fractions), species, a * np.eye(3), (True, True, True))

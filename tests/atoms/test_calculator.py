@@ -25,7 +25,7 @@ CUBE = fcc(3.61, "Cu")
 
 @pytest.fixture(scope="module")
 def copper() -> Potential:
-    structures = Shaken(effective_medium(), CUBE, 0.15, 0.03, 20, 0)(0).train
+    structures = Shaken(effective_medium(), CUBE, 0.15, 0.03, 20, 1)(0).train
     settings = Settings.from_mapping({"problem": {"name": "potential"}, "network": {"layers": [20]}})
     return fit(FUNCTIONS, structures, settings).potential
 
@@ -91,7 +91,7 @@ def test_labels_are_those_of_ase() -> None:
 
 
 def test_what_was_not_seen_is_predicted(copper: Potential) -> None:
-    other = Shaken(effective_medium(), CUBE, 0.15, 0.03, 5, 0)(1).train
+    other = Shaken(effective_medium(), CUBE, 0.15, 0.03, 5, 1)(1).train
     assert compare(copper, other).force_rmse_relative < 0.1
 
 
@@ -100,6 +100,11 @@ def test_species_never_seen_are_refused_through_ase(copper: Potential) -> None:
     atoms.calc = PinnkitCalculator(copper)
     with pytest.raises(BadInput, match="Au is unknown here; known are Cu"):
         atoms.get_potential_energy()
+
+
+def test_what_is_no_potential_is_refused() -> None:
+    with pytest.raises(BadInput, match="a str tells no energies and forces"):
+        PinnkitCalculator("copper")  # type: ignore[arg-type]
 
 
 def test_without_ase_the_extra_is_named(copper: Potential, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -123,7 +123,9 @@ def test_a_step_that_is_long_is_told_and_one_that_is_too_long_refused() -> None:
     [
         ("steps", {"steps": 0}), ("timestep", {"timestep": 0.0}), ("timestep", {"timestep": float("nan")}),
         ("temperature", {"temperature": -1.0}), ("masses", {"masses": [1.0]}),
-        ("masses", {"masses": [1.0] * 7 + [0.0]}),
+        ("masses", {"masses": [1.0] * 7 + [0.0]}), ("temperature", {"temperature": float("nan")}),
+        ("friction", {"friction": -1.0}), ("every", {"every": 0}), ("steps", {"steps": 2.5}),
+        ("velocities", {"velocities": [[0.0, 0.0, 0.0]]}), ("velocities", {"velocities": "slow"}),
     ],
 )  # fmt: skip
 def test_what_is_no_motion_is_refused(key: str, change: dict[str, object]) -> None:

@@ -77,6 +77,7 @@ def test_a_mark_of_the_byte_order_is_no_number(tmp_path: Path) -> None:
     [
         ("", "it has no frames"),
         ("two\n\nH 0 0 0\n", r"x.xyz:1: 'two' is no number of atoms"),
+        ("0\n\n", r"x.xyz:1: '0' is no number of atoms"),
         ("2\n\nH 0 0 0\n", "it ends before the 2 atoms of .*x.xyz:1"),
         ("1\n\nH 0 0\n", "x.xyz:3: it has 3 columns, not 4"),
         ("1\n\nH 0 nan 0\n", "x.xyz:3: '0 nan 0' are not 3 finite numbers"),

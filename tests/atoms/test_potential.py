@@ -34,7 +34,7 @@ def settings(**more: object) -> Settings:
 
 def shaken(count: int = 24, seed: int = 0) -> list[Structure]:
     """Small crystals of argon, some with a vacancy."""
-    return Shaken(FIELD, fcc(5.3, "Ar").replicate(1, 1, 2), 0.3, 0.03, count, 0)(seed).train
+    return Shaken(FIELD, fcc(5.3, "Ar").replicate(1, 1, 2), 0.3, 0.03, count, 1)(seed).train
 
 
 def salt(count: int = 8) -> list[Structure]:
@@ -244,6 +244,6 @@ def test_what_cannot_be_used_is_refused_in_one_line(argon: Fit) -> None:
     with pytest.raises(BadInput, match="Xe is unknown"):
         fit(RADIAL, [replace(s, species=("Xe",) * len(s)) for s in shaken(5)], settings())
     with pytest.raises(BadInput, match="at least"):
-        fit(RADIAL, shaken(2), settings())
+        fit(RADIAL, shaken(4)[:2], settings())
     with pytest.raises(BadInput, match="no structure has an energy"):
         fit(RADIAL, [s.moved(s.positions) for s in shaken(5)], settings())

@@ -11,9 +11,10 @@ import pinnkit
 from pinnkit import catalogue, load, solve
 from pinnkit.atoms.descriptors import SymmetryFunctions
 from pinnkit.atoms.extxyz import write_extxyz
-from pinnkit.atoms.potentials.data import FromFile, Shaken, Thermal, thermal
+from pinnkit.atoms.potentials.data import FromFile, Known, Labelled, Shaken, Thermal, thermal
 from pinnkit.atoms.potentials.dynamics import simulate
 from pinnkit.atoms.potentials.evidence import Motion
+from pinnkit.atoms.potentials.field import labelled
 from pinnkit.atoms.potentials.figures import figures
 from pinnkit.atoms.potentials.fitting import compare, fit
 from pinnkit.atoms.potentials.learning import Exploration, explore, learn
@@ -95,7 +96,10 @@ def test_what_is_loaded_is_what_was_found(found: tuple[LearnedPotential, Path]) 
 
 def test_members_are_those_of_the_task() -> None:
     small = study(motion=Motion(CUBE, 40.0, 5.0, 0.0))
-    one = small.answer(settings(task={"name": "committee", "members": 3}))
+    three = settings(task={"name": "committee", "members": 3})
+    one = replace(small, members=None).answer(three)
+    with pytest.raises(BadInput, match=r"task\.members says how many there are"):
+        small.check(three)
     assert len(one.members) == 3 and one.metrics["energy_drift_mev_per_atom_ps"] is None
     alone = replace(small, members=1).answer(settings())
     assert alone.metrics["rank_correlation"] is None and not {"spread", "drift"} & set(alone.figures())
@@ -116,6 +120,42 @@ def test_the_parity_figure_shows_every_force(found: tuple[LearnedPotential, Path
     np.testing.assert_array_equal(shown, np.stack([one.evidence.errors.forces[1], one.evidence.errors.forces[0]], 1))
 
 
+def test_energies_that_are_wrong_are_not_trusted() -> None:
+    """Where forces are right: energies of half of the structures are counted from elsewhere."""
+    train, other = Shaken(FIELD, CUBE, 0.3, 0.03, 40, 10)(0)
+    lifted = [one.labelled(one.energy + 2.0 * (k % 2), one.forces) for k, one in enumerate(other)]  # type: ignore[operator]
+    told = study(data=Known(Labelled(train, lifted)), motion=Motion(CUBE, 40.0, 5.0, 0.0)).answer(settings()).metrics
+    assert told["force_rmse_relative"] < 0.02 and told["energy_rmse_mev_per_atom"] > 100
+    assert told["verdict"].startswith("untrusted: energies are ")
+
+
+def test_forces_that_do_not_vary_judge_nothing(tmp_path: Path) -> None:
+    """Of perfect crystals: what cannot be told is null in the files, and nothing in the figures breaks."""
+    train, _ = Shaken(FIELD, CUBE, 0.3, 0.03, 40, 1)(0)
+    still = [labelled(FIELD, fcc(a, "Ar")) for a in (5.2, 5.3, 5.4)]
+    one = pinnkit.solve(study(data=Known(Labelled(train, still))), folder=tmp_path, network=SMALL)
+    assert one.metrics["force_rmse_relative"] is None and "judge nothing" in one.metrics["verdict"]
+    assert "NaN" not in (tmp_path / "metrics.json").read_text() and "do not vary" in one.lines()[0]
+
+
+def test_a_potential_under_which_atoms_fly_apart_is_told() -> None:
+    """Labels are nonsense: whatever is learned from them, the run says so and ends well."""
+    train, other = Shaken(FIELD, CUBE, 0.3, 0.03, 40, 10)(0)
+    rng = np.random.default_rng(0)
+    spoiled = [one.labelled(1e3 * rng.normal(), 1e3 * rng.normal(size=one.positions.shape)) for one in train]
+    one = study(data=Known(Labelled(spoiled, other))).answer(settings())
+    assert one.metrics["verdict"].startswith("untrusted: in free motion")
+    assert one.metrics["energy_drift_mev_per_atom_ps"] is None and "drift" not in one.figures()
+
+
+def test_atoms_in_surroundings_never_seen_are_told(found: tuple[LearnedPotential, Path]) -> None:
+    one = found[0]
+    pool = Shaken(FIELD, CUBE, 0.3, 0.03, 40, 10)(0)
+    assert max(one.beyond(seen).max() for seen in pool.train) == 0
+    pressed = [float(one.beyond(fcc(a, "Ar")).min()) for a in (5.3, 4.9, 4.7, 4.5)]
+    assert pressed[0] < 0.1 < pressed[1] < pressed[2] < pressed[3]
+
+
 # --- data -------------------------------------------------------------------------------------------------------------
 
 
@@ -130,7 +170,7 @@ def test_held_out_structures_are_of_other_runs() -> None:
 
 
 def test_a_file_is_learned_from(tmp_path: Path) -> None:
-    structures = Shaken(FIELD, CUBE, 0.3, 0.03, 16, 0)(0).train
+    structures = Shaken(FIELD, CUBE, 0.3, 0.03, 16, 1)(0).train
     path = tmp_path / "argon.xyz"
     write_extxyz(path, structures)
     labelled = FromFile(path)(0)
@@ -141,7 +181,7 @@ def test_a_file_is_learned_from(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"holds 5 structures; give at least 6"):
         FromFile(path)(0)
     write_extxyz(path, [one.moved(one.positions) for one in structures])
-    with pytest.raises(BadInput, match=r"structure 1 of .* has no energy"):
+    with pytest.raises(BadInput, match=r"structure 1 of .* has no energy=…"):
         FromFile(path)(0)
 
 
@@ -177,8 +217,11 @@ def test_a_committee_that_agrees_has_seen_enough() -> None:
         ("problem.timestep", {"timestep": 1000.0}), ("problem.timestep", {"timestep": 0.0}),
         ("problem.picoseconds", {"picoseconds": -1.0}), ("problem.temperature", {"temperature": 0.0}),
         ("problem.members", {"members": 0}), ("problem.active", {"active": -1}),
-        ("problem.members", {"members": 1, "active": 2}), ("sigma", {"sigma": -1.0}),
-        ("cutoff", {"cutoff": 0.0}),
+        ("problem.members", {"members": 1, "active": 2}), ("problem.sigma", {"sigma": -1.0}),
+        ("problem.cutoff", {"cutoff": 0.0}), ("problem.cutoff", {"cutoff": 3.0}), ("problem.count", {"count": 0}),
+        ("problem.count", {"lattice": [5.3], "temperatures": [40.0], "count": 3}),
+        ("problem.lattice", {"lattice": []}), ("problem.temperatures", {"temperatures": []}),
+        ("problem.temperatures", {"temperatures": [-10.0, 80.0]}), ("problem.lattice", {"lattice": [0.5, 0.6]}),
     ],
 )  # fmt: skip
 def test_what_makes_no_sense_is_refused_before_anything_is_written(
@@ -190,7 +233,7 @@ def test_what_makes_no_sense_is_refused_before_anything_is_written(
 
 
 def test_a_potential_is_no_equation() -> None:
-    with pytest.raises(BadInput, match="is no equation"):
+    with pytest.raises(BadInput, match="no equation; write task=committee"):
         study().check(settings(task="transfer"))
     assert isinstance(catalogue.load("lj_potential").build(), PotentialStudy)
 

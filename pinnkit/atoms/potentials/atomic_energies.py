@@ -15,20 +15,36 @@ class AtomicEnergies(nn.Module):
 
     One feature map φ_s for each of S species; `mean` and `scale` (S, D) are those of the training data, and so are the
     `levels` (S,), what an atom contributes by its species alone, lest heads that are held near zero have to find them.
+    Between `lowest` and `highest` (S, D) descriptors have been seen.
     """
 
     mean: Tensor
     scale: Tensor
     levels: Tensor
+    lowest: Tensor
+    highest: Tensor
 
     def __init__(self, mean: Tensor, scale: Tensor, features: Sequence[FeatureMap]) -> None:
         super().__init__()
         self.register_buffer("mean", mean)
         self.register_buffer("scale", scale)
         self.register_buffer("levels", mean.new_zeros(len(mean)))
+        self.register_buffer("lowest", torch.full_like(mean, torch.inf))
+        self.register_buffer("highest", torch.full_like(mean, -torch.inf))
         self.features = nn.ModuleList(features)
         self.columns = 1 + mean.shape[1] + features[0].width
         self.heads = nn.ParameterList(mean.new_zeros(self.columns) for _ in features)
+
+    def see(self, values: Tensor, kinds: Tensor) -> None:
+        """Widen what has been seen by descriptors (n, D) of species (n,)."""
+        for s in kinds.unique().tolist():
+            self.lowest[s] = torch.minimum(self.lowest[s], values[kinds == s].amin(0))
+            self.highest[s] = torch.maximum(self.highest[s], values[kinds == s].amax(0))
+
+    def beyond(self, values: Tensor, kinds: Tensor) -> Tensor:
+        """How far descriptors (n, D) are outside of what has been seen, the worst of each atom (n,), in its spreads."""
+        out = torch.maximum(self.lowest[kinds] - values, values - self.highest[kinds]).clamp_min(0)
+        return (out / self.scale[kinds]).amax(1)
 
     def forward(self, values: Tensor, kinds: Tensor) -> Tensor:
         """Energies (n,) of atoms with descriptors (n, D) and species (n,)."""

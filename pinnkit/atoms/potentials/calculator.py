@@ -19,9 +19,11 @@ def PinnkitCalculator(found: Field, **told: Any) -> Any:
 
         atoms.calc = PinnkitCalculator(pinnkit.load("outputs/…"))
 
-    Raises BadInput without ASE, and when it is asked about species never seen.
+    Raises BadInput without ASE, for what tells no energies and forces, and when it is asked about species never seen.
     """
     _needed()
+    if not callable(getattr(found, "energy_forces", None)):
+        raise BadInput("found", f"a {type(found).__name__} tells no energies and forces", "give a potential")
     from ase.calculators.calculator import Calculator, all_changes  # optional
 
     class Learned(Calculator):

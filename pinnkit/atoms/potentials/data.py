@@ -1,22 +1,28 @@
 """Structures with energies and forces: from thermal motion, from shaken and strained crystals, from a file."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Annotated, NamedTuple, Protocol
 
 import numpy as np
 
 from pinnkit.atoms.extxyz import read_extxyz
+from pinnkit.atoms.pairs import neighbours
 from pinnkit.atoms.potentials.dynamics import simulate
 from pinnkit.atoms.potentials.field import Field, labelled
 from pinnkit.atoms.structure import Array, Structure
+from pinnkit.conversion import Between, convert
 from pinnkit.errors import BadInput
 
 EQUILIBRATION, STRIDE = 200, 60  # steps, to begin with and between two structures that are kept
 FRICTION = 0.02  # 1/fs
-HELD_OUT, FEWEST = 0.25, 6  # of a file
+FEWEST = 4  # structures to learn from
+HELD_OUT, FEWEST_IN_FILE = 0.25, 6
+MOST = 100_000  # structures
+TOUCHING = 0.5  # Å: nothing is bound at a smaller distance
 
 
 class Labelled(NamedTuple):
@@ -55,6 +61,18 @@ class Thermal:
     count: int
     held_out_crystals: Sequence[Structure]
     timestep: float = 8.0  # fs
+
+    def __post_init__(self) -> None:
+        if not self.crystals or not self.held_out_crystals:
+            raise BadInput("lattice", "there is none", "give at least one lattice constant, in Å")
+        for one in (*self.crystals, *self.held_out_crystals):
+            _check_apart(one, "lattice", f"a crystal of {len(one)} atoms")
+        if not self.temperatures:
+            raise BadInput("temperatures", "there are none", "give at least one, in K")
+        for temperature in self.temperatures:
+            convert(Annotated[float, Between(0, 1e5, above=True)], temperature, "temperatures")
+        cases = len(self.crystals) * len(self.temperatures)
+        _check_count("count", self.count, math.ceil(FEWEST / cases))
 
     def __call__(self, seed: int) -> Labelled:
         warm = list(self.temperatures)
@@ -95,6 +113,12 @@ class Shaken:
     count: int
     held_out: int
 
+    def __post_init__(self) -> None:
+        convert(Annotated[float, Between(0, 10)], self.amplitude, "amplitude")
+        convert(Annotated[float, Between(0, 0.5)], self.strain, "strain")
+        _check_count("count", self.count, FEWEST)
+        _check_count("held_out", self.held_out, 1)
+
     def __call__(self, seed: int) -> Labelled:
         rng = np.random.default_rng([seed, 6])
         every = [self._one(k, rng) for k in range(self.count + self.held_out)]
@@ -117,6 +141,10 @@ def _in_ball(n: int, rng: np.random.Generator) -> Array:
     return np.asarray(radii * directions / np.linalg.norm(directions, axis=1, keepdims=True))
 
 
+def _check_count(name: str, count: int, fewest: int) -> None:
+    convert(Annotated[int, Between(fewest, MOST)], count, name)
+
+
 @dataclass(frozen=True)
 class FromFile:
     """A file in the extended XYZ format with energies and forces; a quarter of it is held out."""
@@ -133,9 +161,26 @@ class FromFile:
         """All of them. Raises BadInput for a file of less than six, and for one without energies or forces."""
         structures = read_extxyz(self.path)
         for k, one in enumerate(structures):
-            if one.energy is None or one.forces is None:
-                missing = "energy" if one.energy is None else "forces"
-                raise BadInput("problem.data", f"structure {k + 1} of {self.path} has no {missing}", "label it")
-        if len(structures) < FEWEST:
-            raise BadInput("problem.data", f"{self.path} holds {len(structures)} structures", f"give at least {FEWEST}")
+            _check_labelled(one, f"structure {k + 1} of {self.path}")
+        if len(structures) < FEWEST_IN_FILE:
+            what = f"{self.path} holds {len(structures)} structures"
+            raise BadInput("problem.data", what, f"give at least {FEWEST_IN_FILE}")
         return structures
+
+
+def _check_labelled(one: Structure, which: str) -> None:
+    if one.energy is None or one.forces is None:
+        missing = "energy=…" if one.energy is None else "column forces"
+        raise BadInput("problem.data", f"{which} has no {missing}", "label it, or rename what holds it")
+    _check_apart(one, "problem.data", which)
+
+
+def _check_apart(one: Structure, key: str, which: str) -> None:
+    try:
+        pairs = neighbours(one, TOUCHING)
+    except BadInput as bad:
+        raise BadInput(key, f"{which}: {bad.what}", bad.remedy) from None
+    if len(pairs.first):
+        i, j, apart = pairs.first[0], pairs.second[0], np.linalg.norm(pairs.vectors(one)[0])
+        what = f"{which}: atoms {i} and {j} are {apart:.2g} Å apart"
+        raise BadInput(key, what, "leave it out, and check that lengths are in Å")

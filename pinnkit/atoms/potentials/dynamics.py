@@ -1,19 +1,23 @@
 """Molecular dynamics: velocity Verlet, and a Langevin thermostat. Units: fs, Å, eV, u, K."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pinnkit.atoms.pairs import Pairs
+from pinnkit.atoms.pairs import Pairs, neighbours
 from pinnkit.atoms.potentials.field import Field
-from pinnkit.atoms.structure import Structure
+from pinnkit.atoms.structure import Structure, checked_array
+from pinnkit.conversion import Between, convert
 from pinnkit.errors import BadInput
 
 Array = NDArray[np.float64]
 BOLTZMANN = 8.617333262e-5  # eV/K
 ACCELERATION = 9.648533212e-3  # Å/fs² of 1 eV/Å on 1 u
+NEAR = 4.0  # Å: atoms further apart than this do not meet in a step
 SKIN = 0.8  # Å by which lists of pairs reach beyond the cutoff
 FARTHEST = 0.1  # of the distance of the nearest neighbours, that an atom may move in one step
 WORTH_A_WARNING, WRONG = 0.02, 0.5  # change of the total energy, in units of the kinetic energy
@@ -54,10 +58,13 @@ class Trajectory:
     def drift(self) -> float:
         """The slope of the total energy, fitted to all but the first tenth of the run, in meV per atom and ps.
 
-        In that tenth half of the kinetic energy goes where thermal motion has it.
+        In that tenth half of the kinetic energy goes where thermal motion has it. NaN of less than two moments.
         """
         late = slice(len(self) // 10, None)
-        return float(np.polyfit(self.times[late] / 1e3, self.energy[late], 1)[0])
+        times, energies = self.times[late] / 1e3, self.energy[late]
+        if len(times) < 2 or not np.isfinite(energies).all():
+            return math.nan
+        return float(np.polyfit(times, energies, 1)[0])
 
     def frame(self, k: int) -> Structure:
         """The structure at one of the moments, without labels."""
@@ -121,9 +128,10 @@ def simulate(
     Raises BadInput for a time step that moves an atom by more than a tenth of the nearest distance, and for one with
     which the energy is not kept; a smaller change of the energy is told in the trajectory's `warning`.
     """
-    weights = _checked(structure, steps, timestep, temperature, masses)[:, None]
+    _check(steps=steps, every=every, timestep=timestep, temperature=temperature, friction=friction)
+    weights = _weights(structure, masses)[:, None]
     rng = np.random.default_rng([seed, 7])
-    v = thermal_velocities(weights[:, 0], temperature, rng) if velocities is None else np.array(velocities, dtype=float)
+    v = _velocities(velocities, weights, temperature, rng)
     around, x, conserved = _Pairs(field, SKIN), structure.positions, friction is None and measure is None
     keep = None if friction is None else math.exp(-friction * timestep)
     noise = np.sqrt(BOLTZMANN * temperature * ACCELERATION / weights)
@@ -133,6 +141,8 @@ def simulate(
     for step in range(steps + 1):
         if step % every == 0:
             energy = now.energy if measure is None else measure.energy_forces(here).energy
+            if measure is not None and not math.isfinite(energy):
+                break
             rows.append((step * timestep, x, v, 0.5 * float((weights * v * v).sum()) / ACCELERATION, energy))
             _check_energy(rows, conserved, timestep)
         if step == steps:
@@ -155,16 +165,41 @@ def simulate(
     return replace(found, warning=_warning(found, timestep) if conserved else None)
 
 
-def _checked(structure: Structure, steps: int, timestep: float, temperature: float, masses: ArrayLike | None) -> Array:
-    for name, value in (("steps", steps), ("timestep", timestep)):
-        if not value > 0:
-            raise BadInput(name, f"it is {value}", "it must be positive")
-    if not 0 <= temperature < math.inf:
-        raise BadInput("temperature", f"it is {temperature} K", "it must not be negative")
+def check_start(structure: Structure, timestep: float, temperature: float) -> None:
+    """Raises BadInput where atoms have no known mass, are at one place, or move too far in the first step already."""
+    speeds = np.sqrt(3 * BOLTZMANN * temperature * ACCELERATION / masses_of(structure))
+    nearest = _nearest(structure, neighbours(structure, NEAR))
+    _check_move(speeds.max(initial=0.0) * np.eye(1, 3), timestep, nearest)
+
+
+_BOUNDS: Mapping[str, Any] = {
+    "steps": Annotated[int, Between(1)],
+    "every": Annotated[int, Between(1)],
+    "timestep": Annotated[float, Between(0, above=True)],
+    "temperature": Annotated[float, Between(0)],
+    "friction": Annotated[float, Between(0)] | None,
+}
+
+
+def _check(**told: Any) -> None:
+    for name, value in told.items():
+        convert(_BOUNDS[name], value, name)
+
+
+def _weights(structure: Structure, masses: ArrayLike | None) -> Array:
     weights = masses_of(structure) if masses is None else np.asarray(masses, dtype=float)
     if weights.shape != (len(structure),) or not (weights > 0).all():
         raise BadInput("masses", "they are not one positive number for each atom", "give them in u")
     return weights
+
+
+def _velocities(given: ArrayLike | None, weights: Array, temperature: float, rng: np.random.Generator) -> Array:
+    if given is None:
+        return thermal_velocities(weights[:, 0], temperature, rng)
+    velocities = checked_array("velocities", given, (-1, 3))
+    if len(velocities) != len(weights):
+        raise BadInput("velocities", f"{len(velocities)} for {len(weights)} atoms", "give one for each atom, in Å/fs")
+    return velocities
 
 
 def _nearest(structure: Structure, pairs: Pairs) -> float:
@@ -172,7 +207,7 @@ def _nearest(structure: Structure, pairs: Pairs) -> float:
 
 
 def _farthest(v: Array, timestep: float) -> float:
-    return timestep * float(np.linalg.norm(v, axis=1).max())
+    return timestep * float(np.linalg.norm(v, axis=1).max(initial=0.0))
 
 
 def _can_move(v: Array, timestep: float, nearest: float) -> bool:

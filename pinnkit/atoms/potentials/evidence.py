@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pinnkit.atoms.descriptors import SymmetryFunctions
 from pinnkit.atoms.potentials.data import Labelled
 from pinnkit.atoms.potentials.direct_forces import DirectForces
-from pinnkit.atoms.potentials.dynamics import Trajectory, simulate
+from pinnkit.atoms.potentials.dynamics import Trajectory, check_start, simulate
 from pinnkit.atoms.potentials.field import Field
 from pinnkit.atoms.potentials.fitting import Errors, compare
 from pinnkit.atoms.potentials.potential import Potential
@@ -41,6 +41,14 @@ class Motion:
         if not 0 < self.temperature < np.inf:
             raise BadInput("problem.temperature", f"it is {self.temperature:g} K", "it must be positive")
 
+    def check(self) -> None:
+        """Raises BadInput where the atoms cannot begin to move."""
+        try:
+            check_start(self.start, self.timestep, self.temperature)
+        except BadInput as bad:
+            key = "problem.timestep" if bad.key == "timestep" else "problem"
+            raise BadInput(key, bad.what, bad.remedy) from None
+
     def run(self, by: Field, seed: int, measure: Field | None = None) -> Trajectory:
         """The motion under a field. Raises BadInput where the time step is too long for it."""
         steps = max(2, round(1e3 * self.picoseconds / self.timestep))
@@ -66,8 +74,8 @@ class Evidence:
     conserved: Array
     direct_times: Array
     direct: Array
-    drifts: tuple[float, float] | None  # of both, in meV per atom and ps
-    direct_error: float  # of the forces that were predicted without an energy, relative
+    drifts: tuple[float, float] | None  # of both, in meV per atom and ps; NaN where atoms fly apart at once
+    direct_error: float | None  # of the forces that were predicted without an energy, relative
     warning: str | None
     contrast: Contrast | None
 
@@ -120,8 +128,14 @@ def _spreads(potential: Potential, structures: Sequence[Structure]) -> Array:
 
 
 def _moving(still: Evidence, motion: Motion, potential: Potential, direct: DirectForces, seed: int) -> Evidence:
-    """With the total energies of two motions from the same start; the potential measures both."""
-    kept = motion.run(potential, seed)
+    """With the total energies of two motions from the same start; the potential measures both.
+
+    A potential under which atoms fly apart is worth a warning: the rest of what is known of it stands.
+    """
+    try:
+        kept = motion.run(potential, seed)
+    except BadInput as bad:
+        return replace(still, warning=f"in free motion {bad.what}")
     lost = motion.run(direct, seed, measure=potential)
     return replace(
         still, times=kept.times / 1e3, conserved=kept.energy, direct_times=lost.times / 1e3, direct=lost.energy,

@@ -18,7 +18,8 @@ MARKER = {INVARIANT: "o", RAW: "s"}
 def figures(found: Any) -> dict[str, Figure]:
     """The figures of a study.LearnedPotential by name."""
     evidence, metrics = found.evidence, found.metrics
-    forces = f"RMSE {metrics['force_rmse_relative']:.2%} of the standard deviation"
+    relative = metrics["force_rmse_relative"]
+    forces = "forces that do not vary" if relative is None else f"RMSE {relative:.2%} of the standard deviation"
     energies = f"RMSE {metrics['energy_rmse_mev_per_atom']:.2g} meV per atom"
     drawn = {
         "solution": _parity(evidence.errors.forces, "force", "eV/Å", forces),
@@ -28,7 +29,7 @@ def figures(found: Any) -> dict[str, Figure]:
         drawn["drift"] = _drift(evidence)
     if evidence.contrast is not None:
         drawn["symmetry"] = _symmetry(evidence.contrast)
-    if len(evidence.force_spreads):
+    if np.any(evidence.force_spreads > 0) and np.any(evidence.force_errors > 0):
         drawn["spread"] = _spread(evidence.force_errors, evidence.force_spreads, metrics["rank_correlation"])
     return drawn
 
@@ -39,7 +40,7 @@ def _parity(values: tuple[Array, Array], quantity: str, unit: str, told: str) ->
     figure = blank(4.4, 5.2)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     tidy(above, "", f"predicted {quantity} ({unit})")
-    tidy(below, f"true {quantity} ({unit})", "difference")
+    tidy(below, f"true {quantity} ({unit})", f"difference\n({unit})")
     ends = [min(truth.min(), predicted.min()), max(truth.max(), predicted.max())]
     above.plot(ends, ends, color=GREY, lw=0.8, zorder=0)
     below.axhline(0, color=GREY, lw=0.8, zorder=0)
@@ -62,8 +63,9 @@ def _drift(evidence: Any) -> Figure:
     above.plot(evidence.direct_times, evidence.direct - evidence.direct[0], color=COLOURS[0], lw=1.4)
     above.plot(evidence.times, evidence.conserved - evidence.conserved[0], color=COLOURS[1], lw=1.4)
     below.plot(evidence.times, evidence.conserved - evidence.conserved[0], color=COLOURS[1], lw=0.9)
-    _titled(above, f"forces without an energy: drift {lost:.1e} meV/atom/ps", COLOURS[0])
-    _titled(below, f"forces as derivatives of the energy: drift {kept:.1e} meV/atom/ps (other scale)", COLOURS[1])
+    told = f"drift {lost:.1e} meV/atom/ps" if np.isfinite(lost) else "atoms fly apart at once"
+    _titled(above, f"forces without an energy: {told}", COLOURS[0])
+    _titled(below, f"forces as derivatives of the energy: drift {kept:.1e} meV/atom/ps; a scale of its own", COLOURS[1])
     below.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))
     below.yaxis.get_offset_text().set_size(SMALL)
     return figure

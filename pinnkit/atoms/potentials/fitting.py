@@ -12,6 +12,7 @@ from torch import Tensor
 from pinnkit.assembly import optimizer_for
 from pinnkit.atoms.descriptors import SymmetryFunctions
 from pinnkit.atoms.potentials.atomic_energies import AtomicEnergies, normalisation
+from pinnkit.atoms.potentials.data import FEWEST
 from pinnkit.atoms.potentials.field import Field
 from pinnkit.atoms.potentials.potential import Layers, Potential, drawn
 from pinnkit.atoms.potentials.residuals import FitResiduals, Split, held
@@ -23,8 +24,8 @@ from pinnkit.settings import Settings
 
 SLOPE = 0.3  # of the first layer, per spread of a descriptor
 FOLDS, MANY = 5, 60  # parts of the structures on which the ridge is chosen: one by one where there are fewer than MANY
+STILL = 1e-9  # eV/Å, below which forces are round-off
 SECONDS = 30.0  # of one member at most, if nobody says
-FEWEST = 4
 
 Array = NDArray[np.float64]
 History = list[dict[str, float | int]]
@@ -93,6 +94,7 @@ def _start(parts: Sequence[Samples], levels: Tensor, layers: Layers, settings: S
     generator = torch.Generator().manual_seed(int(np.random.default_rng([settings.seed, 2, k]).integers(2**62)))
     atoms = drawn(*normalisation(values, kinds, len(levels)), layers, generator)
     atoms.levels.copy_(levels)
+    atoms.see(values, kinds)
     if settings.network.head == "random":
         above = (one.above(levels) for one in parts)
         energies = torch.cat([one.energy / one.values.shape[1] for one in above])
@@ -157,10 +159,11 @@ class Errors:
     sum_of_forces: float  # the largest component of any structure's, as predicted, eV/Å
 
     @property
-    def force_rmse_relative(self) -> float:
-        """Root mean square error of force components, relative to their standard deviation."""
+    def force_rmse_relative(self) -> float | None:
+        """Root mean square error of force components, per standard deviation; None if they do not vary."""
         found, truth = self.forces
-        return float(np.sqrt(np.mean((found - truth) ** 2)) / np.std(truth))
+        spread = float(np.std(truth))
+        return float(np.sqrt(np.mean((found - truth) ** 2))) / spread if spread > STILL else None
 
     @property
     def energy_rmse(self) -> float:

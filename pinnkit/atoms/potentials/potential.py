@@ -97,6 +97,17 @@ class Potential(nn.Module):
         stress = np.std(stresses, axis=0) if stresses else None
         return Labels(float(energy), forces, stress)
 
+    def beyond(self, structure: Structure) -> Array:
+        """How far the surroundings of each atom (n,) are outside of those learned from; 0: they are within.
+
+        It is the distance of the worst descriptor from the range in which it was seen, in units of its spread there.
+        Outside a potential extrapolates (Behler 2015), and errors are those of no test. Raises BadInput.
+        """
+        strained = _Strained(self, structure, None)
+        first = self.members[0]
+        assert isinstance(first, AtomicEnergies)
+        return first.beyond(strained.values.detach(), strained.kinds).numpy()
+
     def to_plain(self) -> dict[str, Any]:
         """Numbers and tensors from which `from_plain` makes it again."""
         functions = self.descriptors

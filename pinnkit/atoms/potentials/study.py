@@ -1,15 +1,16 @@
 """A potential from labelled structures, judged by structures it has not seen and by the energy its motion keeps."""
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pinnkit.atoms.descriptors import SymmetryFunctions
-from pinnkit.atoms.pairs import Pairs
+from pinnkit.atoms.pairs import Pairs, neighbours
 from pinnkit.atoms.potentials.data import Data, Known, Labelled
 from pinnkit.atoms.potentials.evidence import Evidence, Motion, gather, summary_of
 from pinnkit.atoms.potentials.field import Labels
@@ -19,13 +20,17 @@ from pinnkit.atoms.potentials.potential import Potential
 from pinnkit.atoms.potentials.symmetry import Clusters
 from pinnkit.atoms.structure import Structure
 from pinnkit.calibration import rank_correlation
+from pinnkit.conversion import Between, convert
 from pinnkit.errors import BadInput
-from pinnkit.evaluation import relative_l2, verdict
+from pinnkit.evaluation import relative_l2
 from pinnkit.finding import Finding, usual_metrics
-from pinnkit.settings import Committee, Settings, Solve
+from pinnkit.settings import Committee, Settings, Solve, Task
 from pinnkit.study import Study
 
-TRUSTED = 2e-2  # relative error of held-out forces where no accuracy is asked for
+TRUSTED = 2e-2  # relative error of held-out forces and energies where no accuracy is asked for
+RESOLVED = 1.0  # meV per atom: energies that are as good are trusted however little they vary
+MOST_NEIGHBOURS = 1000
+MEMBERS = 4  # if nobody says
 Array = NDArray[np.float64]
 
 
@@ -33,39 +38,55 @@ Array = NDArray[np.float64]
 class PotentialStudy(Study):
     """Where structures come from, what describes their atoms, and what is done with the potential.
 
-    `members` potentials make a committee. `explore` names where it looks for what it does not know, in `rounds` of
-    active learning. `clusters`, where there are any, show what symmetry is worth.
+    `members` potentials make a committee; None: four, or as many as task=committee says. `explore` names where it looks
+    for what it does not know, in `rounds` of active learning. `clusters`, where there are any, show what symmetry is
+    worth. Raises BadInput.
     """
+
+    tasks: ClassVar[tuple[type[Task], ...]] = (Solve, Committee)
+    uses: ClassVar[tuple[str, ...]] = (
+        "network.layers", "network.activation", "network.slope", "network.head", "optimizer",
+        "training.max_steps", "training.max_seconds", "task.members",
+    )  # fmt: skip
 
     data: Data
     descriptors: SymmetryFunctions
     motion: Motion
-    members: int = 4
+    members: int | None = None
     clusters: Clusters | None = None
     explore: Exploration | None = None
     rounds: int = 0
     name: str = field(default="potential", kw_only=True)
 
     def __post_init__(self) -> None:
-        if not 1 <= self.members <= 100:
-            raise BadInput("problem.members", f"it is {self.members}", "choose from 1 to 100")
-        if self.rounds < 0 or (self.rounds and self.explore is None):
-            raise BadInput("problem.active", f"{self.rounds} rounds", "give 0 or more, and something that labels")
-        if self.rounds and self.members < 2:
+        convert(Annotated[int, Between(1, 100)] | None, self.members, "problem.members")
+        convert(Annotated[int, Between(0, 1000)], self.rounds, "problem.active")
+        if self.rounds and self.explore is None:
+            raise BadInput("problem.active", "nothing labels what is found", "leave it out, or leave problem.data out")
+        if self.rounds and self.members == 1:
             raise BadInput("problem.members", "one member has nobody to disagree with", "take at least two")
+        self._check_neighbours(len(neighbours(self.motion.start, self.descriptors.cutoff).first))
+        if self.motion.picoseconds:
+            self.motion.check()
+
+    def _check_neighbours(self, pairs: int) -> None:
+        each = pairs / len(self.motion.start)
+        if not 0 < each <= MOST_NEIGHBOURS:
+            what = f"{each:.0f} atoms are within {self.descriptors.cutoff:g} Å of one"
+            raise BadInput("problem.cutoff", what, "take a larger one" if each < 1 else "take a smaller one")
 
     def check(self, settings: Settings) -> None:
-        """Raises BadInput for a task for equations."""
-        if not isinstance(settings.task, Solve | Committee):
-            raise BadInput("task", f"{self.name} is no equation", "write task=solve or task=committee")
+        """Raises BadInput likewise, and where the number of members is told twice."""
+        super().check(settings)
+        if isinstance(settings.task, Committee) and self.members is not None:
+            raise BadInput("problem.members", "task.members says how many there are", "leave one of them out")
 
     def size(self, settings: Settings) -> int:
         """The members of the committee."""
-        return settings.task.members if isinstance(settings.task, Committee) else self.members
+        return settings.task.members if isinstance(settings.task, Committee) else self.members or MEMBERS
 
     def answer(self, settings: Settings) -> "LearnedPotential":
-        """The potential, and what became of it. Raises BadInput."""
-        self.check(settings)
+        """The potential, and what became of it."""
         began, labelled = time.perf_counter(), self.data(settings.seed)
         if self.rounds and self.explore is not None:
             counts = {"rounds": self.rounds, "members": self.size(settings)}
@@ -98,7 +119,8 @@ class LearnedPotential(Finding):
     captions: ClassVar[Mapping[str, str]] = {
         "solution": "Components of forces on atoms of structures never seen: predicted against true.",
         "truth": "Energies of the same structures, per atom.",
-        "drift": "Total energy per atom in free motion, under derivatives of an energy and under forces without one.",
+        "drift": "Total energy per atom in free motion: above under forces without an energy, and on the same scale "
+        "under derivatives of one; below the latter alone, on a scale of its own.",
         "symmetry": "What the same clusters teach two models, and their energies of one cluster turned round.",
         "spread": "Disagreement of the committee about the force on an atom, against its true error.",
     }
@@ -127,6 +149,10 @@ class LearnedPotential(Finding):
     def spread(self, structure: Structure) -> Labels:
         """Standard deviations over the members, of the same."""
         return self.potential.spread(structure)
+
+    def beyond(self, structure: Structure) -> Array:
+        """How far the surroundings of each atom (n,) are outside of those learned from; 0: they are within."""
+        return self.potential.beyond(structure)
 
     def figures(self) -> Mapping[str, Any]:
         """Parity of forces and energies, motion, symmetry, and spread."""
@@ -175,14 +201,14 @@ class LearnedPotential(Finding):
 
 def _metrics(study: PotentialStudy, settings: Settings, found: Fit, evidence: Evidence, count: int) -> dict[str, Any]:
     predicted, truth = evidence.errors.forces
-    error = relative_l2(predicted, truth)
+    error = relative_l2(predicted, truth) if np.any(truth) else None
     usual = usual_metrics(
         study, settings, seconds=found.seconds, stop_reason=found.stop_reason, points=count,
         parameters=sum(parameter.numel() for parameter in found.potential.parameters()),
         relative_l2=error, max_error=float(np.abs(predicted - truth).max()), reference="data", error_estimate=0.0,
-        verdict=_verdict(error, evidence, settings.tolerance or TRUSTED),
+        verdict=_verdict(evidence, settings.tolerance or TRUSTED),
     )  # fmt: skip
-    kept, lost = evidence.drifts or (None, None)
+    kept, lost = (value if value is not None and math.isfinite(value) else None for value in evidence.drifts or NONE)
     agreed = rank_correlation(evidence.force_errors, evidence.force_spreads) if len(evidence.force_spreads) else None
     return {
         **usual, "members": len(found.potential.members), "descriptors": study.descriptors.count,
@@ -196,23 +222,35 @@ def _metrics(study: PotentialStudy, settings: Settings, found: Fit, evidence: Ev
     }  # fmt: skip
 
 
-def _verdict(error: float, evidence: Evidence, tolerance: float) -> str:
+NONE = (None, None)
+
+
+def _verdict(evidence: Evidence, tolerance: float) -> str:
+    errors, energies = evidence.errors, evidence.errors.energies[1]
     if evidence.warning:
         return f"untrusted: {evidence.warning}"
-    if not np.std(evidence.errors.forces[1]) > 0:
+    if errors.force_rmse_relative is None:
         return "untrusted: the forces of the held-out structures do not vary, and judge nothing"
-    return verdict(error, 0.0, tolerance)
+    if errors.energy_rmse > max(RESOLVED, tolerance * 1e3 * float(np.std(energies))):
+        return f"untrusted: energies are {errors.energy_rmse:.2g} meV per atom off, beyond {RESOLVED:g} meV and " \
+               f"{tolerance:.1e} of how much they vary"  # fmt: skip
+    if errors.force_rmse_relative > tolerance:
+        return f"untrusted: forces are {errors.force_rmse_relative:.1e} of how much they vary off, " \
+               f"beyond {tolerance:.1e}"  # fmt: skip
+    return "trusted"
 
 
 def lines(metrics: Mapping[str, Any]) -> list[str]:
     """What a summary says of a potential."""
-    said = [f"  {'forces':<18} {metrics['force_rmse_relative']:.2%} of their standard deviation, sum "
-            f"{metrics['sum_of_forces']:.0e} eV/Å",
+    forces = metrics["force_rmse_relative"]
+    errors = "do not vary" if forces is None else f"{forces:.2%} of their standard deviation"
+    said = [f"  {'forces':<18} {errors}, sum {metrics['sum_of_forces']:.0e} eV/Å",
             f"  {'energy':<18} {metrics['energy_rmse_mev_per_atom']:.2g} meV per atom"]  # fmt: skip
     if metrics["energy_drift_mev_per_atom_ps"] is not None:
         kept, lost = metrics["energy_drift_mev_per_atom_ps"], metrics["direct_forces_drift_mev_per_atom_ps"]
         told = f"{kept:.1e} meV per atom and ps over {metrics['picoseconds']:g} ps"
-        said.append(f"  {'drift':<18} {told}   (forces without an energy: {lost:.1e})")
+        other = "atoms fly apart at once" if lost is None else f"{lost:.1e}"
+        said.append(f"  {'drift':<18} {told}   (forces without an energy: {other})")
     if metrics["rank_correlation"] is not None:
         told = f"{metrics['members']} members, rank correlation of spread and error {metrics['rank_correlation']:.2f}"
         said.append(f"  {'committee':<18} {told}")
