@@ -44,11 +44,16 @@ def test_digits_are_kept(read) -> None:
 
 REFUSED = {
     "missing column": ("x,value\n1,2\n", ["columns 'y'", "x, value"]),
-    "no header": ("1,2,3\n4,5,6\n", ["columns 'x'"]),
-    "semicolons": ("x;y;value\n1;2;3\n", ["columns 'x'"]),
+    "no header": ("1,2,3\n4,5,6\n", ["columns 'x'", "begin with a line of names, not with 1,2,3"]),
+    "semicolons": ("x;y;value\n1;2;3\n", ["columns 'x'", "'x;y;value'", "not by semicolons"]),
+    "tabs": ("x\ty\tvalue\n1\t2\t3\n", ["columns 'x'", "not by tabs"]),
+    "blanks": ("X y value\n1 2 3\n", ["columns 'x'", "'X y value'", "not by blanks"]),
+    "capitals": ("X,Y,Value\n1,2,3\n", ["columns 'x'", "the columns are X, Y, Value", "if 'X' is meant"]),
+    "units": ("x (m),y (m),value\n1,2,3\n", ["columns 'x'", "if 'x (m)' is meant, give both the same name"]),
+    "misspelt": ("x,y,values\n1,2,3\n", ["columns 'value'", "if 'values' is meant"]),
     "column twice": ("x,x,y,value\n1,2,3,4\n", ["2 columns 'x'"]),
     "underscore": ("x,y,value\n1_0,2,3\n", [".csv:2", "x is '1_0'"]),
-    "empty file": ("", ["columns 'x'"]),
+    "empty file": ("", ["columns 'x'", "which is empty"]),
     "no rows": ("x,y,value\n", ["no rows"]),
     "not a number": ("x,y,value\n1,2,3\n4,5,warm\n", [".csv:3", "value is 'warm'"]),
     "nan": ("x,y,value\n1,nan,3\n", [".csv:2", "y is 'nan'"]),
@@ -100,3 +105,19 @@ def test_a_column_that_may_be_missing_is_as_complete_as_the_others(tmp_path: Pat
     path.write_text("x,sigma\n1,0.1\n")
     with pytest.raises(BadInput, match="0 columns 'u'"):
         read_columns(path, ["x", "u"], ["sigma"])
+
+
+@pytest.mark.parametrize("name", ["Sigma", "SIGMA", "sigma (K)", "sigma/K"])
+def test_a_column_that_may_be_missing_is_not_missed_for_its_name(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "data.csv"
+    path.write_text(f"x,u,{name}\n1,2,3\n")
+    with pytest.raises(BadInput) as refused:
+        read_columns(path, ["x", "u"], ["sigma"])
+    assert f"data.csv: column {name!r} would not be read; rename it 'sigma', or leave it out" in str(refused.value)
+    assert read_columns(path, ["x", "u"]).tolist() == [[1, 2]]
+
+
+def test_other_columns_do_not_matter(tmp_path: Path) -> None:
+    path = tmp_path / "data.csv"
+    path.write_text("x,u,sigma_x,sigma,X\n1,2,a,0.1,b\n")
+    assert read_columns(path, ["x", "u"], ["sigma", "x_sigma"]).tolist() == [[1, 2, 0.1]]

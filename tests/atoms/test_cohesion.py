@@ -1,6 +1,7 @@
 """The energy over volume as a network with physics: its bars, its bands, its derivatives, its files, its refusals."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from pinnkit.atoms.cohesion.network import (
     solved,
 )
 from pinnkit.atoms.cohesion.study import CohesiveEnergy, EnergyCurve
+from pinnkit.catalogue import load as load_problem
 from pinnkit.errors import BadInput
 from pinnkit.settings import Settings
 from pinnkit.tasks import summary
@@ -274,13 +276,31 @@ def test_data_from_a_file_say_the_same(tmp_path):
     found, v = solve("cohesive_energy", problem={"data": str(path)}), np.linspace(8.5, 16, 9)
     assert_array_equal(found.energy(v), solve(problem).energy(v))
     assert found.metrics["known"] is None and found.metrics["reference"]["kind"] == "none"
-    known = solve("cohesive_energy", problem={"data": str(path), "known": True})
+    known = solve("cohesive_energy", problem={"data": str(path), "v0": 11.8, "b0": 137})
     assert known.metrics["deviations"]["V0"] < 0.3 * found.metrics["deviations"]["V0"]
     path.write_text("\n".join(["pressure,volume,energy,pressure_sigma", *(f"{p},{v},{e},0.2" for p, v, e in
                     zip(problem.exact.pressure(problem.v), problem.v, problem.e, strict=True))]))  # fmt: skip
     read = CohesiveEnergy.from_csv(path)
     assert_allclose(read.data["pressures"], problem.exact.pressure(problem.v))
     assert read.data["pressure_sigma"].tolist() == [0.2] * 11 and 3e-4 < read.deviations[0] < 3e-3
+
+
+def test_the_report_begins_with_the_parameters(copper):
+    found = copper[0]
+    tiles = found.tiles
+    assert tiles["B₀ (GPa)"].startswith("136.99 ± ") and len(tiles) == 5
+    assert float(tiles["meV off outside of the data"]) == pytest.approx(
+        1e3 * found.metrics["extrapolation_error"], rel=0.05
+    )
+
+
+def test_legends_lie_beside_the_curves(copper):
+    for name in ("solution", "truth"):
+        figure = figures(copper[0])[name]
+        figure.draw_without_rendering()
+        legends = [*figure.legends, *(ax.get_legend() for ax in figure.axes if ax.get_legend())]
+        assert len(legends) == 1
+        assert not any(legends[0].get_window_extent().overlaps(ax.get_window_extent()) for ax in figure.axes)
 
 
 # --- what is refused
@@ -316,32 +336,124 @@ V11, E11 = solid().v, solid().e
         (broken(energies=["a"] * 11), "energies: they are not numbers"),
         (broken(volumes=V11[4:8], energies=E11[4:8]), "volumes: there are 4 different ones"),
         (broken(volumes=[*V11[3:7], V11[6]], energies=[*E11[3:7], E11[6]]), "volumes: there are 4 different ones"),
-        (broken(volumes=V11[3:8], energies=E11[3:8], sigma=None), "sigma: 5 energies"),
+        (broken(volumes=V11[3:8], energies=E11[3:8], sigma=None), "sigma: none is given, and 5 energies"),
         (broken(volumes=V11[5:], energies=E11[5:]), "volumes: the lowest energy is at"),
         (broken(energies=-E11), "volumes: the lowest energy is at"),
         (broken(sigma=0.0), "sigma"),
         (broken(sigma=[NOISE] * 3), "sigma: there are 3"),
         (broken(pressures=[1.0, 2.0]), "pressures: there are 2"),
-        (broken(reach=(0.9, 1.4)), "reach: data from"),
+        (broken(reach=(0.9, 1.4)), "to 16.52 Å³; check V₀ = 11.8 Å³ and the unit of volumes, or take [0.8, 1.4]"),
+        (broken(reach=0.7), "reach: it is 0.7; give two ends"),
+        (broken(reach=("a", "b")), "reach: it is"),
         (broken(reach=(1.4, 0.7)), "reach: it is"),
         (broken(departure=0.0), "departure"),
         (broken(known=KNOWN, volumes=3 * V11), "reach: data from"),
         (lambda: solid(known=Known(11.8, -1.0)), "b0: it is -1"),
-        (lambda: solve("cohesive_energy", problem={"b0": 0}), "b0: it is 0"),
-        (lambda: solve("cohesive_energy", problem={"spread": 1.5}), "volumes: one is -5.9"),
-        (lambda: solve("cohesive_energy", problem={"count": 3}), "volumes: there are 3"),
-        (lambda: solve("cohesive_energy", problem={"truth": "murnaghan"}), "truth"),
         (lambda: solve(solid(), task="multifidelity"), "task"),
         (lambda: solve(solid(), task={"name": "committee", "calibration": "reference"}), "task.calibration"),
         (lambda: solve(solid(), dtype="float32"), "dtype"),
         (lambda: solve(solid(), network={"polynomials": 20}), "network"),
-        (lambda: solve("cohesive_energy", problem={"b0p": 0}), "b0p: it is 0"),
     ],
 )  # fmt: skip
 def test_what_makes_no_sense_is_refused_in_one_line(make, says):
     with pytest.raises(BadInput) as refused:
         make()
     assert says in str(refused.value) and "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("count", -3), ("count", 4), ("count", 10.5), ("noise", -1), ("noise_seed", -1), ("spread", 0), ("spread", 1.5),
+     ("v0", 0), ("b0", -137), ("b0p", 0), ("pressure_noise", 0), ("v0_accuracy", 0), ("b0_accuracy", -1),
+     ("departure", 0), ("truth", "murnaghan"), ("reach", 0.7), ("reach", [0.7]), ("reach", [0.9, 1.4]), ("reach", []),
+     ("reach", [0.7, None]), ("reach", [0.01, 1.4]), ("known", "yes"), ("e0", float("nan"))],
+)  # fmt: skip
+def test_parameters_that_make_no_sense_are_refused_by_their_names(name, value):
+    with pytest.raises(BadInput) as refused:
+        load_problem("cohesive_energy").build(**{name: value})
+    assert str(refused.value).startswith(f"problem.{name}: ") and "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("spread", [0.25, 0.5, 0.77])
+@pytest.mark.parametrize("known", [True, False])
+def test_the_reach_that_is_advised_holds_the_data(spread, known):
+    file = load_problem("cohesive_energy")
+    with pytest.raises(BadInput, match="reach: data from") as refused:
+        file.build(spread=spread, known=known, reach=[0.8, 1.2])
+    advised = re.search(r"take \[([\d.]+), ([\d.]+)\]", str(refused.value))
+    assert file.build(spread=spread, known=known, reach=[float(end) for end in advised.groups()]).v.size == 11
+
+
+@pytest.fixture
+def points(tmp_path):
+    """A file of those columns."""
+
+    def write(columns: str, rows: int = 11) -> str:
+        problem = solid(known=None, pressures=BirchMurnaghan(*COPPER).pressure(V11), pressure_sigma=0.2)
+        table = {"volume": problem.v, "energy": problem.e, "sigma": problem.deviations,
+                 "pressure": problem.data["pressures"], "pressure_sigma": problem.data["pressure_sigma"]}  # fmt: skip
+        lines = np.stack([table[name] for name in columns.split(",")], 1)[:rows].tolist()
+        path = tmp_path / "points.csv"
+        path.write_text("\n".join([columns, *(",".join(map(repr, line)) for line in lines)]))
+        return str(path)
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("columns", "given", "says"),
+    [
+        ("volume,energy", {"v0": 12.0}, "b0: it is not given; give both"),
+        ("volume,energy", {"b0": 12.0}, "v0: it is not given; give both"),
+        ("volume,energy", {"truth": "vinet"}, "truth: problem.data takes its place"),
+        ("volume,energy", {"noise": 0.1, "v0": 12.0, "b0": 99.0}, "noise: problem.data takes its place"),
+        ("volume,energy,sigma", {"pressures": True}, "pressures: problem.data takes its place"),
+        ("volume,energy", {"known": True}, "known: problem.data takes its place"),
+    ],
+)
+def test_what_is_not_used_beside_a_file_is_refused(points, columns, given, says):
+    with pytest.raises(BadInput) as refused:
+        load_problem("cohesive_energy").build(data=points(columns), **given)
+    assert str(refused.value).startswith(f"problem.{says}") and "\n" not in str(refused.value)
+
+
+def test_what_is_used_beside_a_file_is_not(points):
+    path, file = points("volume,energy,pressure"), load_problem("cohesive_energy")
+    known = {"v0": 11.81, "b0": 138.0, "v0_accuracy": 1e-3, "b0_accuracy": 1e-2}
+    problem = file.build(data=path, **known, pressure_noise=0.3, departure=1.0, reach=[0.75, 1.3])
+    assert problem.known == Known(11.81, 138.0, 1e-3, 1e-2) and problem.data["pressure_sigma"].tolist() == [0.3] * 11
+    assert problem.departure == 1.0 and problem.limits == pytest.approx((0.75 * 11.81, 1.3 * 11.81))
+    assert file.build(data=path).data["pressure_sigma"].tolist() == [0.1] * 11
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows", "says"),
+    [
+        ("volume,energy", 5, "sigma: none is given, and 5 energies"),
+        ("volume,energy", 6, "volumes: the lowest energy is at 11.8 Å³, at the end"),
+        ("volume,energy,sigma", 4, "volumes: there are 4 different ones"),
+    ],
+)
+def test_files_that_say_too_little_are_refused_by_their_names(points, columns, rows, says):
+    with pytest.raises(BadInput) as refused:
+        load_problem("cohesive_energy").build(data=points(columns, rows))
+    assert str(refused.value).startswith("problem.data: ") and f"points.csv: {says}" in str(refused.value)
+
+
+def test_a_report_on_a_file_is_called_by_the_file(points):
+    problem = load_problem("cohesive_energy").build(data=points("volume,energy"))
+    assert problem.description.splitlines()[0] == "Energy over volume, from points.csv"
+    assert "eleven" in load_problem("cohesive_energy").build().description.splitlines()[0]
+    found = solve(problem)
+    again = EnergyCurve.from_plain(found.to_plain()).problem
+    assert (again.title, again.description) == (problem.title, problem.description)
+
+
+def test_nothing_is_said_of_an_outside_that_is_none():
+    """The reach is that of the data."""
+    metrics = solve(solid(reach=(0.8, 1.2))).metrics
+    assert metrics["extrapolation_error"] is None and metrics["extrapolation_gain"] is None
+    assert all(one["extrapolation_error"] is None for one in metrics["fits"].values())
 
 
 def test_curves_without_a_minimum_are_refused():

@@ -80,6 +80,8 @@ def test_a_run_leaves_its_files(found: tuple[LearnedPotential, Path]) -> None:
         slope = np.polyfit(arrays["times"][late], arrays["conserved"][late], 1)[0]
         assert slope == pytest.approx(one.metrics["energy_drift_mev_per_atom_ps"], rel=1e-6)
     assert (folder / "history.csv").read_text().startswith("step,seconds,loss")
+    page = (folder / "report.html").read_text()
+    assert f"<b>{one.metrics['force_rmse_relative']:.2%}</b>" in page and "<b>—</b>" not in page
 
 
 def test_what_is_loaded_is_what_was_found(found: tuple[LearnedPotential, Path]) -> None:

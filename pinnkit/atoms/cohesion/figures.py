@@ -12,7 +12,7 @@ from pinnkit.drawing import COLOURS, GREY, INK, SMALL, blank, legend_beside, tid
 
 Array = NDArray[np.float64]
 SHADE = "#f0f0ee"
-VOLUME = "volume / Å³"
+VOLUME = "volume (Å³)"
 WITHOUT = {"tanh_network": ("without physics: tanh, all trained", COLOURS[0], "--"),
            "data_only": ("without physics: same features", COLOURS[2], "-.")}  # fmt: skip
 FORMS = {"birch_murnaghan": ("Birch–Murnaghan", COLOURS[3], ":"), "vinet": ("Vinet", COLOURS[4], ":")}
@@ -20,7 +20,7 @@ NAMES = {
     "birch_murnaghan": "Birch–Murnaghan fit", "birch_murnaghan_given": "the same, V₀ and B₀ told", "vinet": "Vinet fit",
     "vinet_given": "the same, V₀ and B₀ told",
 }  # fmt: skip
-QUANTITIES = {"V0": "$V_0$ / Å³", "B0": "$B_0$ / GPa", "B0p": "$B_0'$"}
+QUANTITIES = {"V0": "$V_0$ (Å³)", "B0": "$B_0$ (GPa)", "B0p": "$B_0'$"}
 MEMBERS = 8  # of a committee, drawn at most
 MARGIN = 0.15
 DECADES = (1, 10, 100, 1000)  # meV
@@ -35,10 +35,10 @@ def figures(found: Any) -> dict[str, Figure]:
 
 
 def _curves(found: Any) -> Figure:
-    figure = blank(9.6, 3.9)
+    figure = blank(9.6, 4.4)
     left, right = figure.subplots(1, 2)
     v, problem, exact = found.shown, found.problem, found.problem.exact
-    for ax, label in ((left, "energy / eV"), (right, "pressure / GPa")):
+    for ax, label in ((left, "energy (eV)"), (right, "pressure (GPa)")):
         tidy(ax, VOLUME, label)
         _shade(ax, found)
     rivals = [(found.alone[name], *style) for name, style in WITHOUT.items()]
@@ -59,7 +59,7 @@ def _curves(found: Any) -> Figure:
     _limit(left, [found.energy(v), *([exact.energy(v)] if exact else [])])
     _limit(right, [found.pressure(v), *([exact.pressure(v)] if exact else [])])
     right.axhline(0, color=GREY, lw=0.6, zorder=0)
-    left.legend(fontsize=SMALL, loc="upper right", facecolor="white", edgecolor="none", framealpha=0.9)
+    figure.legend(*left.get_legend_handles_labels(), fontsize=SMALL, loc="outside upper center", ncols=3, frameon=False)
     return figure
 
 
@@ -85,7 +85,7 @@ def _errors(found: Any) -> Figure:
     figure = blank(8.2, 3.9)
     ax = figure.subplots()
     v, problem, truth = found.shown, found.problem, found.problem.exact.energy(found.shown)
-    tidy(ax, VOLUME, "distance from the true energy / meV")
+    tidy(ax, VOLUME, "distance from the true energy (meV)")
     _shade(ax, found)
     for name, (label, colour, dashes) in WITHOUT.items():
         ax.plot(v, 1e3 * (found.alone[name].energies - truth), color=colour, ls=dashes, lw=1.3, label=label)

@@ -78,7 +78,8 @@ def _rmse(found: Any, energies: Array, truth: Array) -> float:
 
 def _told(found: Any, one: Fit, truth: Array | None) -> dict[str, Any]:
     """A fitted closed form, as metrics tell it."""
-    outside = None if truth is None else _rmse(found, one.equation.energy(found.shown), truth)
+    energies = one.equation.energy(found.shown)
+    outside = None if truth is None or not found.beyond.any() else _rmse(found, energies, truth)
     return {**one.equation.parameters, "deviations": dict(one.deviations), "rmse": one.rmse,
             "error": _errors(one.equation.parameters, found.problem.exact),
             "extrapolation_error": outside}  # fmt: skip

@@ -34,6 +34,7 @@ PLACES = 64  # at which a condition on the whole curve is asked for
 HEAD = 1e3  # standard deviation of the head where physics holds it, in units of u
 RIDGES = np.geomspace(1e-8, 1e4, 61)  # among which leave-one-out chooses where nothing else does
 NEWTON = 50
+ROUNDING = 1e-12  # relative, by which a volume may lie out of reach
 
 
 class Rows(NamedTuple):
@@ -181,7 +182,7 @@ class Curve:
 
     def _inside(self, volumes: ArrayLike) -> Array:
         v, (low, high) = as_volumes(volumes), self.reach
-        outside = (v < low * (1 - 1e-12)) | (v > high * (1 + 1e-12))
+        outside = (v < low * (1 - ROUNDING)) | (v > high * (1 + ROUNDING))
         if outside.any():
             what = f"{v[outside][0]:.6g} Å³ is outside of {low:.6g} to {high:.6g} Å³, where the curve was made"
             raise BadInput("volumes", what, "stay inside, or widen problem.reach")

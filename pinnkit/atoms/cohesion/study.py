@@ -17,6 +17,7 @@ does not serve here: its conditions have relative weights, where these have devi
 curve without an equation in the interior is none of its solutions.
 """
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -31,6 +32,7 @@ from pinnkit.atoms.cohesion import merit
 from pinnkit.atoms.cohesion.baselines import Table, fits, tables
 from pinnkit.atoms.cohesion.equation_of_state import FEWEST, GPA, EquationOfState, Fit, Known, as_volumes, guess
 from pinnkit.atoms.cohesion.network import (
+    ROUNDING,
     Basis,
     Curve,
     Rows,
@@ -50,10 +52,13 @@ from pinnkit.study import Study
 Array = NDArray[np.float64]
 Read = Callable[[Curve, ArrayLike], Array]  # of a curve at volumes (n,)
 REACH = (0.7, 1.4)
+SMALLEST, LARGEST = 0.1, 10.0  # of its ends
 DEPARTURE = 1.5
 SLOPE = 1.5  # of sines: of 1, 1.5, 2, 3, 4, 6 the one with which energies alone, in strain, are continued best
 LEAST = 1e-6  # eV, below which no deviation of energies is believed
 SHOWN = 701  # volumes at which curves are compared
+COLUMNS = {"volume": "volumes", "energy": "energies", "sigma": "sigma", "pressure": "pressures",
+           "pressure_sigma": "pressure_sigma"}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,33 +94,53 @@ class CohesiveEnergy(Study):
             raise BadInput("energies", f"there are {np.size(self.energies)} for {len(v)} volumes", "give one for each")
         if not (np.isfinite(self.departure) and self.departure > 0):
             raise BadInput("departure", f"it is {self.departure}", "it must be finite and > 0")
-        if len(self.reach) != 2 or not 0 < self.reach[0] < 1 < self.reach[1] < np.inf:
-            raise BadInput("reach", f"it is {list(self.reach)}", "give two ends relative to V₀, like [0.7, 1.4]")
+        self._check_reach()
         self._check_extent(v)
+
+    def _check_reach(self) -> None:
+        try:
+            low, high = np.asarray(self.reach, dtype=float)
+        except (TypeError, ValueError):
+            low = high = np.nan
+        if not SMALLEST <= low < 1 < high <= LARGEST:
+            remedy = f"give two ends relative to V₀, from {SMALLEST:g} to {LARGEST:g}, like [0.7, 1.4]"
+            raise BadInput("reach", f"it is {self.reach}", remedy)
 
     def _check_extent(self, v: Array) -> None:
         if len(np.unique(v)) < FEWEST:
             raise BadInput("volumes", f"there are {len(np.unique(v))} different ones", f"give at least {FEWEST}")
         if self.sigma is None and len(v) < FEWEST + 1:
-            raise BadInput("sigma", f"{len(v)} energies do not show their own scatter", "give it, or one energy more")
+            what = f"none is given, and {len(v)} energies are too few to show their own scatter"
+            raise BadInput("sigma", what, f"give sigma in eV, or {FEWEST + 1} energies")
         if self.known is None and v[np.argmin(self.energies)] in (v.min(), v.max()):
             what = f"the lowest energy is at {v[np.argmin(self.energies)]:.4g} Å³, at the end of the data"
             raise BadInput("volumes", what, "give volumes on both sides of the minimum, or V₀ and B₀ as known")
         low, high = self.limits
-        if v.min() < low or v.max() > high:
+        if v.min() < low * (1 - ROUNDING) or v.max() > high * (1 + ROUNDING):
             what = f"data from {v.min():.4g} to {v.max():.4g} Å³ are not within {low:.4g} to {high:.4g} Å³"
-            raise BadInput("reach", what, "widen problem.reach, and check V₀ and the unit of volumes")
+            remedy = f"check V₀ = {self.start[0]:.4g} Å³ and the unit of volumes, or take {self._wider(v)}"
+            raise BadInput("reach", what, remedy)
+
+    def _wider(self, v: Array) -> str:
+        """A reach, in hundredths of V₀, that holds the data."""
+        (low, high), hundredth = self.reach, self.start[0] / 100
+        ends = min(low, math.floor(v.min() / hundredth) / 100), max(high, math.ceil(v.max() / hundredth) / 100)
+        return "[{:g}, {:g}]".format(*ends)
 
     @classmethod
     def from_csv(cls, path: str | Path, **more: Any) -> "CohesiveEnergy":
         """From a CSV file with columns volume, energy and, where they are known, sigma, pressure, pressure_sigma.
 
-        Raises BadInput with file, line and column.
+        Columns go before what else is given. Raises BadInput with file, line and column.
         """
-        kept = {"sigma": "sigma", "pressure": "pressures", "pressure_sigma": "pressure_sigma"}
-        table = read_named(path, ["volume", "energy"], list(kept), "problem.data")
-        told = {name: table[column] for column, name in kept.items() if column in table}
-        return cls(table["volume"], table["energy"], **{**more, **told})
+        wanted, others = list(COLUMNS)[:2], list(COLUMNS)[2:]
+        table = read_named(path, wanted, others, "problem.data")
+        try:
+            return cls(**{**more, **{COLUMNS[column]: values for column, values in table.items()}})
+        except BadInput as bad:
+            if bad.key not in COLUMNS.values():
+                raise
+            raise BadInput("problem.data", f"{path}: {bad.key}: {bad.what}", bad.remedy) from None
 
     @property
     def v(self) -> Array:
@@ -203,6 +228,7 @@ class EnergyCurve(Finding):
     metrics: Mapping[str, Any] = field(default_factory=dict)
 
     kind: ClassVar[str] = "energy_curve"
+    remedy: ClassVar[str] = "give more energies, measured pressures, or V₀ and B₀"
     captions: ClassVar[Mapping[str, str]] = {
         "solution": "Energy and pressure over volume, with physics and its band, and without. Where it is shaded there "
         "are no data.",
@@ -280,6 +306,18 @@ class EnergyCurve(Finding):
             kept if exact is None else {**kept, "reference": exact.energy(v), "reference_pressure": exact.pressure(v)}
         )
 
+    @property
+    def tiles(self) -> Mapping[str, Any]:
+        """Parameters with their deviations, and the error outside of the data."""
+        m = self.metrics
+        units = {"V0": "V₀ (Å³)", "B0": "B₀ (GPa)", "B0p": "B₀′"}
+        found = {unit: f"{m['equilibrium'][name]:.5g} ± {m['deviations'][name]:.1g}" for name, unit in units.items()}
+        outside, gain = m["extrapolation_error"], m["extrapolation_gain"]
+        if outside is not None:
+            found["meV off outside of the data"] = f"{1e3 * outside:.2g}"
+            found["times further off without physics"] = f"{gain:.2g}"
+        return found
+
     def lines(self) -> list[str]:
         """Parameters with their deviations, and how much physics gains."""
         return merit.lines(self.metrics)
@@ -292,7 +330,8 @@ class EnergyCurve(Finding):
                  for name in ("volumes", "energies", "sigma", "pressures", "pressure_sigma")
                  for value in [getattr(problem, name)]}  # fmt: skip
         told = {"reach": list(problem.reach), "departure": problem.departure, "name": problem.name}
-        return {"data": given, "known": known, "told": {**told, "description": problem.description},
+        words = {"description": problem.description, "title": problem.title}
+        return {"data": given, "known": known, "told": {**told, **words},
                 "curves": [curve.to_plain() for curve in self.curves], "settings": self.settings.to_mapping(),
                 "metrics": dict(self.metrics)}  # fmt: skip
 

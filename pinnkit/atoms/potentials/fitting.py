@@ -24,6 +24,7 @@ from pinnkit.settings import Settings
 
 SLOPE = 0.3  # of the first layer, per spread of a descriptor
 FOLDS, MANY = 5, 60  # parts of the structures on which the ridge is chosen: one by one where there are fewer than MANY
+HEAD = 1  # steps after which a linear head is solved
 STILL = 1e-9  # eV/Å, below which forces are round-off
 SECONDS = 30.0  # of one member at most, if nobody says
 
@@ -146,7 +147,10 @@ def descend(residuals: FitResiduals, settings: Settings) -> tuple[History, str]:
         if info.stop or time.perf_counter() - began > limit:
             stop = info.stop or "the time is up"
             break
-    residuals.assign(best[1] if best[0] < loss_of(residuals(theta)) else theta)
+    last = loss_of(residuals(theta))
+    residuals.assign(best[1] if best[0] < last else theta)
+    if len(history) > HEAD + 1 and min(best[0], last) >= history[HEAD]["loss"]:
+        stop += "; nothing was better than the solved head"
     return history, stop
 
 

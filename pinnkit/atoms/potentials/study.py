@@ -116,6 +116,7 @@ class LearnedPotential(Finding):
     history: Sequence[Mapping[str, Any]] = ()
 
     kind: ClassVar[str] = "potential"
+    remedy: ClassVar[str] = "give more structures, or more radial functions, or angular ones"
     captions: ClassVar[Mapping[str, str]] = {
         "solution": "Components of forces on atoms of structures never seen: predicted against true.",
         "truth": "Energies of the same structures, per atom.",
@@ -170,6 +171,18 @@ class LearnedPotential(Finding):
             "times": evidence.times, "conserved": evidence.conserved,
             "direct_times": evidence.direct_times, "direct": evidence.direct,
         }  # fmt: skip
+
+    @property
+    def tiles(self) -> Mapping[str, Any]:
+        """Errors, the drift, and the sum of forces."""
+        m = self.metrics
+        forces = m["force_rmse_relative"]
+        return {
+            "error of forces, of their standard deviation": None if forces is None else f"{forces:.2%}",
+            "meV per atom, error of energies": m["energy_rmse_mev_per_atom"],
+            "meV per atom and ps, drift of the energy": m["energy_drift_mev_per_atom_ps"],
+            "eV/Å, sum of forces": m["sum_of_forces"],
+        }
 
     def lines(self) -> list[str]:
         """Errors of forces and energies, drifts, sums of forces."""
