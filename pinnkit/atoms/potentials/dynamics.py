@@ -1,20 +1,22 @@
 """Molecular dynamics: velocity Verlet, and a Langevin thermostat. Units: fs, Å, eV, u, K."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from itertools import islice
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pinnkit.atoms.pairs import Pairs, neighbours
-from pinnkit.atoms.potentials.field import Field
+from pinnkit.atoms.potentials.field import Field, Labels
 from pinnkit.atoms.structure import Structure, checked_array
 from pinnkit.conversion import Between, convert
 from pinnkit.errors import BadInput
 
 Array = NDArray[np.float64]
+Row = tuple[float, Array, Array, float, float]  # time, positions, velocities, kinetic and potential energy
 BOLTZMANN = 8.617333262e-5  # eV/K
 ACCELERATION = 9.648533212e-3  # Å/fs² of 1 eV/Å on 1 u
 NEAR = 4.0  # Å: atoms further apart than this do not meet in a step
@@ -129,40 +131,60 @@ def simulate(
     which the energy is not kept; a smaller change of the energy is told in the trajectory's `warning`.
     """
     _check(steps=steps, every=every, timestep=timestep, temperature=temperature, friction=friction)
-    weights = _weights(structure, masses)[:, None]
-    rng = np.random.default_rng([seed, 7])
-    v = _velocities(velocities, weights, temperature, rng)
-    around, x, conserved = _Pairs(field, SKIN), structure.positions, friction is None and measure is None
-    keep = None if friction is None else math.exp(-friction * timestep)
+    weights, rng = _weights(structure, masses)[:, None], np.random.default_rng([seed, 7])
+    start = _velocities(velocities, weights, temperature, rng)
     noise = np.sqrt(BOLTZMANN * temperature * ACCELERATION / weights)
-    here = structure.moved(x)
-    nearest, rows = _nearest(here, around.of(here)), []
-    now = field.energy_forces(here, around.of(here))
-    for step in range(steps + 1):
-        if step % every == 0:
-            energy = now.energy if measure is None else measure.energy_forces(here).energy
-            if measure is not None and not math.isfinite(energy):
-                break
-            rows.append((step * timestep, x, v, 0.5 * float((weights * v * v).sum()) / ACCELERATION, energy))
-            _check_energy(rows, conserved, timestep)
-        if step == steps:
+    keep = None if friction is None else math.exp(-friction * timestep)
+    verlet = _Verlet(field, weights, timestep, keep, noise, rng, ends=measure is not None)
+    conserved, rows = friction is None and measure is None, list[Row]()
+    for step, (here, v, now) in enumerate(islice(verlet.states(structure, start), steps + 1)):
+        if step % every:
+            continue
+        energy = now.energy if measure is None else measure.energy_forces(here).energy
+        if measure is not None and not math.isfinite(energy):
             break
-        v = v + 0.5 * timestep * ACCELERATION * now.forces / weights
-        if measure is not None and not _can_move(v, timestep, nearest):
-            break
-        _check_move(v, timestep, nearest)
-        if keep is None:
-            x = x + timestep * v
-        else:
-            x = x + 0.5 * timestep * v
-            v = keep * v + math.sqrt(1 - keep * keep) * noise * rng.normal(size=v.shape)
-            x = x + 0.5 * timestep * v
-        here = here.moved(x)
-        now = field.energy_forces(here, around.of(here))
-        v = v + 0.5 * timestep * ACCELERATION * now.forces / weights
+        rows.append((step * timestep, here.positions, v, 0.5 * float((weights * v * v).sum()) / ACCELERATION, energy))
+        _check_energy(rows, conserved, timestep)
     times, positions, moving, kinetic, potential = (np.array(column) for column in zip(*rows, strict=True))
     found = Trajectory(structure, times, positions, moving, kinetic, potential)
     return replace(found, warning=_warning(found, timestep) if conserved else None)
+
+
+class _Verlet(NamedTuple):
+    """Velocity Verlet, with a thermostat where velocities `keep` less than all; `ends` early rather than refuse."""
+
+    field: Field
+    weights: Array
+    timestep: float
+    keep: float | None
+    noise: Array
+    rng: np.random.Generator
+    ends: bool
+
+    def states(self, here: Structure, v: Array) -> Iterator[tuple[Structure, Array, Labels]]:
+        """Structure, velocities, energy and forces at each step, the first included."""
+        around = _Pairs(self.field, SKIN)
+        nearest, now = _nearest(here, around.of(here)), self.field.energy_forces(here, around.of(here))
+        while True:
+            yield here, v, now
+            v = self._kicked(v, now)
+            if self.ends and not _can_move(v, self.timestep, nearest):
+                return
+            _check_move(v, self.timestep, nearest)
+            x, v = self._drifted(here.positions, v)
+            here = here.moved(x)
+            now = self.field.energy_forces(here, around.of(here))
+            v = self._kicked(v, now)
+
+    def _kicked(self, v: Array, now: Labels) -> Array:
+        return v + 0.5 * self.timestep * ACCELERATION * now.forces / self.weights
+
+    def _drifted(self, x: Array, v: Array) -> tuple[Array, Array]:
+        if self.keep is None:
+            return x + self.timestep * v, v
+        x = x + 0.5 * self.timestep * v
+        v = self.keep * v + math.sqrt(1 - self.keep * self.keep) * self.noise * self.rng.normal(size=v.shape)
+        return x + 0.5 * self.timestep * v, v
 
 
 def check_start(structure: Structure, timestep: float, temperature: float) -> None:
@@ -219,9 +241,6 @@ def _check_move(v: Array, timestep: float, nearest: float) -> None:
         far = _farthest(v, timestep)
         what = f"in a step of {timestep:g} fs an atom moves by {far:.2g} Å, its neighbours are {nearest:.3g} Å away"
         raise BadInput("timestep", what, f"take one below {timestep * FARTHEST * nearest / far / 10:.2g} fs")
-
-
-Row = tuple[float, Array, Array, float, float]
 
 
 def _check_energy(rows: list[Row], conserved: bool, timestep: float) -> None:
