@@ -211,6 +211,8 @@ def _table(mapping: Mapping[str, Any]) -> str:
 def _shown(value: Any, digits: int = 6) -> str:
     if value is None:
         return "—"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_shown(one, digits) for one in value)}]"
     return f"{value:.{digits}g}" if isinstance(value, float) else escape(str(value))
 
 

@@ -214,3 +214,11 @@ def test_mathematics_is_set_simply(text: str, html: str) -> None:
 @pytest.mark.parametrize("name", ["Delta", "nabla", "partial", "cdot", "Omega", "infty", "in", "lambda"])
 def test_tex_commands_become_characters(name: str) -> None:
     assert re.fullmatch(r"<p><i>[^\x00-\x7f]</i></p>", typeset(rf"$\{name}$"))
+
+
+def test_numbers_in_lists_are_short_and_tiles_come_first(folder: Path) -> None:
+    known = interval()
+    told = replace(known, metrics={**known.metrics, "rates": [1 / 3, None, 2]}, tiles={"meV off": 1 / 3})
+    page = written(told, folder)
+    assert "<td>[0.333333, —, 2]</td>" in page
+    assert '<ul class="tiles"><li><b>0.333</b><span>meV off</span></li></ul>' in page
