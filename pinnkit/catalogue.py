@@ -100,8 +100,13 @@ def load(name: str) -> ProblemFile:
         raise BadInput("problem", f"unknown problem {name!r}", choose_from(name, names()))
     path = Path(name) if own else folder("problems") / f"{name}.py"
     module = _module(path.absolute())
-    description, replaced = inspect.getdoc(module) or "", getattr(module, "REPLACED", {})
-    return ProblemFile(path.stem, path.absolute(), description, _function(module, path), replaced)
+    found = ProblemFile(path.stem, path.absolute(), inspect.getdoc(module) or "", _function(module, path))
+    replaced = getattr(module, "REPLACED", {})
+    for parameter in (name for one, others in replaced.items() for name in (one, *others)):
+        if parameter not in found.parameters:
+            what = f"{path.name}: REPLACED names {parameter!r}, which is no parameter"
+            raise BadInput("problem", what, choose_from(parameter, found.parameters))
+    return replace(found, replaced=replaced)
 
 
 def build(choice: ProblemChoice) -> "Problem | Study":

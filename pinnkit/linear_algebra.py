@@ -1,5 +1,8 @@
 """Dense linear algebra that more than one room needs."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor
 
@@ -55,3 +58,14 @@ def leave_one_out(sure: Tensor, noisy: Tensor, sure_rhs: Tensor, noisy_rhs: Tens
         missed = noisy_rhs - here @ (basis.mT @ extended)
         scores.append((missed / (1 - here.square().sum(1)).clamp_min(1e-12)).square().mean())
     return torch.stack(scores)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Small matrices gain nothing from threads, and beside other work these wait for each other ten times as long."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

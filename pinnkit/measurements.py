@@ -78,7 +78,7 @@ def _hint(name: str, header: Sequence[str], wanted: Sequence[str]) -> str:
     if all(map(_is_number, header)):
         return f"begin with a line of names, not with {','.join(header)}"
     near = None if name in header else _likely(name, header, wanted, cutoff=ALIKE)
-    return f"the columns are {', '.join(header)}" + (f"; if {near!r} is meant, give both the same name" if near else "")
+    return f"the columns are {', '.join(header)}" + (f"; if {near!r} is meant, rename it {name!r}" if near else "")
 
 
 def _separator(name: str, line: str) -> str | None:

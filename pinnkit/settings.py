@@ -520,7 +520,6 @@ class Settings:
             "task": {"name": self.task.name, **plain["task"], **_strategy_to_mapping(self.task)},
         }
 
-
     def chosen(self, usual: "Settings | None" = None) -> dict[str, Any]:
         """Values by keys with dots that differ from the usual ones, by default those of all groups."""
         like = usual or Settings(ProblemChoice(self.problem.name), task=type(self.task)())

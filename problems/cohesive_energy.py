@@ -7,8 +7,8 @@ which compressed solids are nearly cubic (Birch 1947): `departure` is how large 
 
 Data follow a `truth`, birch_murnaghan or vinet, with `e0` and `b0p` of copper and its `v0` and `b0` where these are not
 given, at `count` volumes within ± `spread` · V₀, with `noise` (eV). `pressures` adds P at the same volumes, with
-`pressure_noise` (GPa). V₀ and B₀ are `known`, if nobody says otherwise, with these relative accuracies. The curve is made
-between the volumes `reach` · V₀.
+`pressure_noise` (GPa). V₀ and B₀ are `known`, if nobody says otherwise, with these relative accuracies. The curve is
+made between the volumes `reach` · V₀.
 
 `data` is a CSV file with columns volume, energy and, where there are any, sigma, pressure, pressure_sigma (else
 `pressure_noise`), of any one number of atoms; then V₀ and B₀ are known if `v0` and `b0` are given.

@@ -13,7 +13,9 @@ Then the atoms move freely for `picoseconds` in steps of `timestep` (fs), from t
 """
 
 from pathlib import Path
+from typing import Annotated
 
+from pinnkit import Between
 from pinnkit.atoms import (
     Exploration,
     FromFile,
@@ -32,8 +34,9 @@ REPLACED = {"data": ("lattice", "amplitude", "strain", "count", "held_out")}
 
 def problem(
     data: str | None = None, lattice: float = 3.61, amplitude: float = 0.2, strain: float = 0.03, count: int = 100,
-    held_out: int = 30, cutoff: float = 5.8, radial: int = 12, angular: bool = False, temperature: float = 300.0,
-    timestep: float = 2.0, picoseconds: float = 10.0, members: int | None = None, active: int = 0,
+    held_out: int = 30, cutoff: Annotated[float, Between(0.5, 50)] = 5.8, radial: Annotated[int, Between(2, 200)] = 12,
+    angular: bool = False, temperature: float = 300.0, timestep: float = 2.0, picoseconds: float = 10.0,
+    members: int | None = None, active: int = 0,
 ) -> PotentialStudy:  # fmt: skip
     if data is None:
         field = effective_medium()

@@ -13,7 +13,9 @@ clusters of seven atoms are learned by symmetry functions and, for contrast, by 
 """
 
 from itertools import pairwise
+from typing import Annotated
 
+from pinnkit import BadInput, Between
 from pinnkit.atoms import (
     Clusters,
     Exploration,
@@ -28,11 +30,14 @@ from pinnkit.atoms import (
 
 
 def problem(
-    epsilon: float = 0.0104, sigma: float = 3.40, cutoff: float = 7.0, radial: int = 12,
+    epsilon: Annotated[float, Between(1e-6, 10)] = 0.0104, sigma: Annotated[float, Between(0.5, 20)] = 3.40,
+    cutoff: Annotated[float, Between(0.5, 50)] = 7.0, radial: Annotated[int, Between(2, 200)] = 12,
     lattice: tuple[float, ...] = (5.1, 5.3, 5.5), temperatures: tuple[float, ...] = (30.0, 80.0, 140.0), count: int = 6,
     temperature: float = 80.0, timestep: float = 5.0, picoseconds: float = 10.0, members: int | None = None,
     active: int = 0, symmetry: bool = True,
 ) -> PotentialStudy:  # fmt: skip
+    if cutoff < 1.2 * sigma:
+        raise BadInput("cutoff", f"{cutoff:g} Å is hardly beyond the minimum at 1.12 σ", "take a larger one")
     field = LennardJones(epsilon, sigma, cutoff)
     between = [(a + b) / 2 for a, b in pairwise(lattice)] or lattice
     crystals, others = ([fcc(a, "Ar").replicate(2, 2, 2) for a in one] for one in (lattice, between))

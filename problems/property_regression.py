@@ -15,6 +15,8 @@ and n, here by powers that are fitted. `data` is a CSV file, `target` its column
 others to use (all); laws are tried if the target is kappa and their columns are there. `models` are compared (all).
 """
 
+from pathlib import Path
+
 import numpy as np
 
 from pinnkit import BadInput
@@ -24,6 +26,7 @@ FREE, NUMBERS = {"M": 1, "theta": 3, "delta": 1}, {"gamma": -2, "n": -2 / 3}
 SLACK, WRONG = Law("Slack's law", FREE | NUMBERS), Law("law with θ² for θ³", FREE | {"theta": 2} | NUMBERS)
 DIMENSIONAL = Law("dimensional analysis", FREE, free=("gamma", "n"))
 LAWS = {"law": SLACK, "rivals": {"wrong_law": WRONG, "dimensional": DIMENSIONAL}}
+REPLACED = {"data": ("samples", "scatter", "disorder", "noise_seed")}
 UNITS = {"kappa": "W/(m K)", "M": "u", "theta": "K", "delta": "Å"}
 
 
@@ -39,7 +42,8 @@ def problem(samples: int = 30, scatter: float = 0.15, disorder: float = 0.0, noi
             models: list[str] | None = None) -> PropertyRegression:  # fmt: skip
     choices = {"folds": folds, "repeats": repeats, "models": models} | ({} if target != "kappa" else LAWS)
     if data:
-        return PropertyRegression.from_csv(data, target, descriptors, units=UNITS, **choices)
+        title = f"Choosing a model of {target}, by the materials of {Path(data).name}"
+        return PropertyRegression.from_csv(data, target, descriptors, title=title, **choices)
     for name, value, most in (("samples", samples, 10_000), ("scatter", scatter, 2), ("disorder", disorder, 1)):
         if not 0 <= value <= most:
             raise BadInput(f"problem.{name}", f"it is {value}", f"choose from 0 to {most}")

@@ -49,7 +49,7 @@ REFUSED = {
     "tabs": ("x\ty\tvalue\n1\t2\t3\n", ["columns 'x'", "not by tabs"]),
     "blanks": ("X y value\n1 2 3\n", ["columns 'x'", "'X y value'", "not by blanks"]),
     "capitals": ("X,Y,Value\n1,2,3\n", ["columns 'x'", "the columns are X, Y, Value", "if 'X' is meant"]),
-    "units": ("x (m),y (m),value\n1,2,3\n", ["columns 'x'", "if 'x (m)' is meant, give both the same name"]),
+    "units": ("x (m),y (m),value\n1,2,3\n", ["columns 'x'", "if 'x (m)' is meant, rename it 'x'"]),
     "misspelt": ("x,y,values\n1,2,3\n", ["columns 'value'", "if 'values' is meant"]),
     "column twice": ("x,x,y,value\n1,2,3,4\n", ["2 columns 'x'"]),
     "underscore": ("x,y,value\n1_0,2,3\n", [".csv:2", "x is '1_0'"]),

@@ -108,6 +108,13 @@ def test_a_parameter_is_not_given_with_what_replaces_it(own: str) -> None:
         problem.build(count=1)
 
 
+def test_what_is_replaced_must_exist(own: str) -> None:
+    path = Path(own)
+    path.write_text(OWN.replace('("count",)', '("cuont",)'))
+    with pytest.raises(BadInput, match=r"REPLACED names 'cuont', which is no parameter; .*did you mean count"):
+        catalogue.load(own)
+
+
 def test_a_title_takes_the_place_of_the_first_line(own: str, tmp_path: Path) -> None:
     """In the report; the rest of the description stays."""
     for data, title in ((None, "Values of a generator"), ("a.csv", "Values of a.csv")):

@@ -78,6 +78,17 @@ class Structure:
         return replace(self, energy=float(energy), forces=forces, stress=stress)
 
     @classmethod
+    def of(cls, given: Any) -> "Structure":
+        """As it is, or of ASE's atoms. Raises BadInput for anything else."""
+        if isinstance(given, Structure):
+            return given
+        if not (hasattr(given, "positions") and hasattr(given, "get_chemical_symbols")):
+            raise BadInput("structure", f"a {type(given).__name__} has no atoms", "give a Structure, or Atoms of ASE")
+        if hasattr(given, "cell"):
+            return cls.from_ase(given)
+        return cls(given.positions, tuple(given.get_chemical_symbols()))
+
+    @classmethod
     def from_ase(cls, atoms: "Atoms") -> "Structure":
         """Of ASE's atoms, with the results of their calculator as far as they are there already.
 

@@ -8,14 +8,10 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.spatial.transform import Rotation
+from scipy.special import eval_legendre
 
 from pinnkit.atoms.defects.contrastive import (
-    ANGLES,
-    CORE,
-    Coordinates,
     Encoder,
-    Invariants,
-    Scale,
     Training,
     contrastive_loss,
     learn,
@@ -24,7 +20,19 @@ from pinnkit.atoms.defects.contrastive import (
     nearest_other,
 )
 from pinnkit.atoms.defects.environments import Environments
-from pinnkit.atoms.descriptors import SymmetryFunctions
+from pinnkit.atoms.defects.features import (
+    ANGLES,
+    CORE,
+    DEGREE,
+    FURTHEST,
+    NEAREST,
+    SHELLS,
+    Coordinates,
+    Invariants,
+    Scale,
+    harmonics,
+)
+from pinnkit.atoms.descriptors import Radial, SymmetryFunctions
 from pinnkit.atoms.pairs import displacements, neighbours
 from pinnkit.atoms.structure import Structure, b2
 
@@ -117,18 +125,46 @@ def test_what_is_seen_from_shifted_crystals_is_the_same(rng: np.random.Generator
     assert_allclose(other, one, rtol=1e-10, atol=1e-12)
 
 
-def test_angles_are_those_of_the_atom_at_the_site(rng: np.random.Generator) -> None:
-    """The columns of the same symmetry functions of atoms of a structure, by its neighbour list."""
+def test_distances_are_those_of_the_atom_at_the_site(rng: np.random.Generator) -> None:
+    """The columns of the same G² of atoms of a structure, by its neighbour list, where the atom itself is left out."""
     structure = shaken(rng)
-    assert all(np.linalg.norm(v) > CORE * 2.5 for v in (structure.positions[1:] - structure.positions[0]))
-    functions = INVARIANTS._angular
-    own = SymmetryFunctions(KNOWN, ANGLES * 6.0, functions.radial, functions.angular)
-    pairs = neighbours(structure, own.cutoff)
+    shifts = np.linspace(0, 0.9 * 6.0, 12)
+    functions = SymmetryFunctions(KNOWN, 6.0, tuple(Radial(0.5 / shifts[1] ** 2, float(s)) for s in shifts))
+    pairs = neighbours(structure, 6.0)
     assert structure.cell is not None
     vectors = displacements(torch.from_numpy(structure.positions), pairs, torch.from_numpy(structure.cell))
-    truth = own(vectors, pairs, torch.tensor([KNOWN.index(name) for name in structure.species]))[:, 2:]
-    found = INVARIANTS(Environments.around(structure, np.arange(len(structure)), 6.0, KNOWN))
-    assert_allclose(found[:, -truth.shape[1] :], truth, rtol=1e-10, atol=1e-13)
+    truth = functions(vectors, pairs, torch.tensor([KNOWN.index(name) for name in structure.species]))
+    seen = Environments.around(structure, np.arange(len(structure)), 6.0, KNOWN)
+    others = seen.only(np.square(seen.vectors).sum(1) > 1e-12)
+    assert_allclose(INVARIANTS(others)[:, : truth.shape[1]], truth, rtol=1e-10, atol=1e-13)
+
+
+def test_harmonics_add_up_to_legendre_polynomials(rng: np.random.Generator) -> None:
+    u = unit(rng.normal(size=(7, 3)))
+    for degree, part in enumerate(harmonics(u, 8)):
+        assert part.shape == (7, 2 * degree + 1)
+        assert_allclose(part @ part.T, eval_legendre(degree, np.clip((u @ u.T).numpy(), -1, 1)), atol=1e-12)
+
+
+def test_the_power_spectrum_is_its_double_sum(rng: np.random.Generator) -> None:
+    """Atom by atom, of one environment with a few atoms, one of them at the centre."""
+    vectors = np.vstack([rng.normal(size=(6, 3)) * 2, [[0.01, 0.0, 0.0]]])
+    kinds, reach = np.array([0, 1, 1, 0, 1, 0, 1]), ANGLES * 2.5
+    r = np.linalg.norm(vectors, axis=1)
+    middles = np.linspace(NEAREST * 2.5, FURTHEST * reach, SHELLS)
+    shells = np.exp(-0.5 * ((r[:, None] - middles) / np.diff(middles)[0]) ** 2)
+    shells *= (0.5 * (1 + np.cos(np.pi * r / reach)) * (r < reach) * (r > CORE * 2.5))[:, None]
+    cosines = (vectors @ vectors.T) / np.outer(r, r)
+    truth = [
+        sum(
+            shells[i] * shells[j] * eval_legendre(degree, np.clip(cosines[i, j], -1, 1))
+            for i in np.flatnonzero(kinds == a) for j in np.flatnonzero(kinds == b)
+        )
+        for degree in range(DEGREE + 1) for a, b in ((0, 0), (0, 1), (1, 1))
+    ]  # fmt: skip
+    found = INVARIANTS(Environments(vectors, kinds, np.zeros(7, dtype=np.int64), 1))[0, 24:]
+    assert np.abs(truth).max() > 0.1
+    assert_allclose(found, np.concatenate(truth), atol=1e-12)
 
 
 def test_many_environments_are_described_as_single_ones(rng: np.random.Generator) -> None:

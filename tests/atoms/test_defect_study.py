@@ -15,7 +15,7 @@ from pinnkit.atoms.defects.figures import figures
 from pinnkit.atoms.defects.merit import HeldOut, principal
 from pinnkit.atoms.defects.study import CrystalDefects, DefectRepresentation
 from pinnkit.atoms.structure import Structure, fcc
-from pinnkit.errors import BadInput
+from pinnkit.errors import BadInput, CheckpointUnusable
 from pinnkit.settings import ProblemChoice
 from pinnkit.tasks import summary
 
@@ -37,7 +37,7 @@ def test_what_is_learned_beats_what_it_is_learned_from(small: tuple[DefectRepres
     assert 1 - m["nearest_neighbour_accuracy"] < 0.5 * (1 - m["raw_descriptor_accuracy"])
     assert m["raw_coordinate_accuracy"] < m["trained_coordinate_accuracy"] < 0.75
     assert m["points"] == 4000 and m["seconds"]["train"] < m["seconds"]["total"]
-    assert m["parameters"] == sum(a * b + b for a, b in ((60, 32), (32, 32), (32, 16)))
+    assert m["parameters"] == sum(a * b + b for a, b in ((129, 32), (32, 32), (32, 16)))
 
 
 def test_accuracy_falls_with_noise(small: tuple[DefectRepresentation, Path]) -> None:
@@ -66,6 +66,70 @@ def test_defects_of_crystals_are_named(small: tuple[DefectRepresentation, Path])
         assert match.defect == kind.name and match.similarity > 0.9
     structure, _ = crystals.with_defect(found.problem.kinds[0])
     assert [match.defect for match in found.classify(structure, [0, 7])] == ["fcc perfect"] * 2
+
+
+def hcp(d: float, symbol: str) -> Structure:
+    """Nearest neighbours at d, 600 atoms."""
+    cell = d * np.array([[1, 0, 0], [-0.5, np.sqrt(0.75), 0], [0, 0, np.sqrt(8 / 3)]])
+    one = Structure(np.array([[0, 0, 0], [1 / 3, 2 / 3, 1 / 2]]) @ cell, (symbol,) * 2, cell, (True,) * 3)
+    return one.replicate(8, 8, 5)
+
+
+def test_what_is_no_known_defect_is_said_to_be_none(small: tuple[DefectRepresentation, Path]) -> None:
+    """Lattices that were never shown, a place in nothing, and a crystal with an element in place of another."""
+    found, d = small[0], small[0].problem.crystals.distance
+    cubic = Structure(np.zeros((1, 3)), ("Ni",), d * np.eye(3), (True,) * 3)
+    one = fcc(np.sqrt(2) * d, "Ni")
+    ordered = Structure(one.positions, ("Al", "Ni", "Ni", "Ni"), one.cell, one.periodic)
+    alone = Structure(np.zeros((1, 3)), ("Ni",))
+    for structure in (hcp(d, "Ni"), cubic, ordered, alone):
+        (match,) = found.classify(structure, [0])
+        assert not match.known and match.typical <= 0.01
+    (vacancy,) = found.classify(alone, [[50.0, 0.0, 0.0]])
+    assert not vacancy.known
+
+
+def test_views_of_known_defects_are_seldom_said_to_be_none(small: tuple[DefectRepresentation, Path]) -> None:
+    """Of 1000 views as the held-out ones one in a hundred, within four standard deviations; with less noise fewer."""
+    found, rng = small[0], np.random.default_rng(3)
+    problem = found.problem
+    seen, truth = problem.draw(1000, (0.5, 1.0), problem.disturbed, rng)
+    matches = found.classify(seen)
+    alarms = np.mean([not match.known for match in matches])
+    assert abs(alarms - 0.01) < 4 * np.sqrt(0.0099 * (1 / 1000 + 1 / 600))
+    right = [match.defect == problem.names[k] for match, k in zip(matches, truth, strict=True)]
+    assert np.mean(right) > 0.97
+    calm, _ = problem.draw(300, (0.5, 1.0), problem.by_noise[0.02], rng)
+    assert np.mean([not match.known for match in found.classify(calm)]) <= 0.01
+
+
+def test_most_views_put_out_of_order_are_found_out(small: tuple[DefectRepresentation, Path]) -> None:
+    m = small[0].metrics
+    assert m["others_said_unknown"] > 0.6
+    alarms = dict(zip(m["accuracy_by_noise"]["values"], m["accuracy_by_noise"]["said_unknown"], strict=True))
+    assert alarms[0.02] <= 0.01 and alarms[0.06] < 0.03 and alarms[0.12] > 0.5
+
+
+class Bare:
+    """Atoms in nothing, with no more than is asked for."""
+
+    def __init__(self, structure: Structure) -> None:
+        self.positions, self.symbols = structure.positions, list(structure.species)
+
+    def get_chemical_symbols(self) -> list[str]:
+        return self.symbols
+
+
+def test_atoms_of_ase_are_seen_as_they_are(small: tuple[DefectRepresentation, Path]) -> None:
+    pytest.importorskip("ase")
+    found = small[0]
+    structure, vacancy = found.problem.crystals.with_defect(found.problem.kinds[1], site=11)
+    atoms = structure.to_ase()
+    assert found.classify(atoms, vacancy) == found.classify(structure, vacancy)
+    assert found.classify(atoms, vacancy)[0].defect == "fcc vacancy"
+    assert_array_equal(found.embed(atoms, [0, 5]), found.embed(structure, [0, 5]))
+    free = Structure(structure.positions, structure.species)
+    assert_array_equal(found.embed(Bare(free), [0, 5]), found.embed(free, [0, 5]))
 
 
 def test_a_turned_shifted_and_reordered_crystal_is_the_same(small: tuple[DefectRepresentation, Path]) -> None:
@@ -110,7 +174,23 @@ def test_figures_show_what_was_found(small: tuple[DefectRepresentation, Path]) -
 
 def test_the_summary_tells_all_representations(small: tuple[DefectRepresentation, Path]) -> None:
     text = summary(small[0])
-    assert "of the same defect, at sites never seen" in text and "symmetry functions" in text and "trained" in text
+    assert "of the same defect, at sites never seen" in text and "descriptors" in text and "trained" in text
+
+
+def test_a_report_begins_with_accuracies(small: tuple[DefectRepresentation, Path]) -> None:
+    found, folder = small
+    accuracy = f"{found.metrics['nearest_neighbour_accuracy']:.2%}"
+    assert found.tiles["nearest neighbours of the same defect"] == accuracy
+    assert f"<b>{accuracy}</b>" in (folder / "report.html").read_text(encoding="utf-8")
+    hardest = min(found.metrics["accuracy_by_defect"].values())
+    assert [value for key, value in found.tiles.items() if "hardest" in key] == [f"{hardest:.2%}"]
+
+
+def test_a_file_of_an_older_version_is_refused(small: tuple[DefectRepresentation, Path]) -> None:
+    plain = small[0].to_plain()
+    del plain["novelty"]
+    with pytest.raises(CheckpointUnusable, match="older version"):
+        DefectRepresentation.from_plain(plain)
 
 
 def test_a_run_is_repeated_to_the_bit() -> None:
@@ -118,6 +198,13 @@ def test_a_run_is_repeated_to_the_bit() -> None:
     one, other, third = (solve(CrystalDefects(**tiny), seed=seed) for seed in (3, 3, 4))
     assert_array_equal(one.arrays()["known"], other.arrays()["known"])
     assert np.abs(one.arrays()["known"] - third.arrays()["known"]).max() > 1e-3
+
+
+def test_as_little_as_is_allowed_is_learned_from() -> None:
+    """With ten held-out views no p-value is below 1/11: nothing is said to be unknown."""
+    found = solve(CrystalDefects(chosen=CHOSEN[:2], pairs=2, steps=1, held_out=10, batch=2))
+    (match,) = found.classify(hcp(2.5, "Ni"), [0])
+    assert match.known and match.typical >= 1 / 11 and found.metrics["others_said_unknown"] == 0
 
 
 def test_an_accuracy_that_is_missed_is_said() -> None:
@@ -181,6 +268,8 @@ def test_sites_that_cannot_be_seen_are_refused(small: tuple[DefectRepresentation
     found = small[0]
     with pytest.raises(BadInput, match="sites: there are none"):
         found.embed(fcc(3.5, "Ni"))
+    with pytest.raises(BadInput, match=r"^structure: a dict has no atoms; give a Structure, or Atoms of ASE$"):
+        found.embed({}, [0])
     with pytest.raises(BadInput, match="species: Cu is unknown here"):
         found.embed(fcc(3.5, "Cu"), [0])
 
@@ -202,6 +291,6 @@ def test_the_problem_has_the_defaults_of_the_study() -> None:
 def test_the_bar_is_met() -> None:
     """Five seeds and more: benchmarks/defects.py."""
     m = solve("crystal_defects").metrics
-    assert m["verdict"] == "trusted" and m["nearest_neighbour_accuracy"] >= 0.99
+    assert m["verdict"] == "trusted" and m["nearest_neighbour_accuracy"] >= 0.997
     assert 1 - m["raw_descriptor_accuracy"] > 3 * (1 - m["nearest_neighbour_accuracy"])
-    assert m["trained_coordinate_accuracy"] < 0.7
+    assert m["trained_coordinate_accuracy"] < 0.7 and m["others_said_unknown"] > 0.75

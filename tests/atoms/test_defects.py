@@ -9,9 +9,9 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.spatial import cKDTree
 
-from pinnkit.atoms.defects.contrastive import Invariants
 from pinnkit.atoms.defects.crystals import EDGES, Crystals, Defect, Disturbance, catalogue, defects, share, views
 from pinnkit.atoms.defects.environments import Environments
+from pinnkit.atoms.defects.features import Invariants
 from pinnkit.atoms.pairs import displacements, neighbours
 from pinnkit.atoms.structure import Structure, fcc
 from pinnkit.errors import BadInput

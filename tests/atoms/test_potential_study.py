@@ -11,6 +11,7 @@ import pinnkit
 from pinnkit import catalogue, load, solve
 from pinnkit.atoms.descriptors import SymmetryFunctions
 from pinnkit.atoms.extxyz import write_extxyz
+from pinnkit.atoms.pairs import neighbours
 from pinnkit.atoms.potentials.data import FromFile, Known, Labelled, Shaken, Thermal, thermal
 from pinnkit.atoms.potentials.dynamics import simulate
 from pinnkit.atoms.potentials.evidence import Motion
@@ -21,7 +22,7 @@ from pinnkit.atoms.potentials.learning import Exploration, explore, learn
 from pinnkit.atoms.potentials.lennard_jones import LennardJones
 from pinnkit.atoms.potentials.study import LearnedPotential, PotentialStudy
 from pinnkit.atoms.potentials.symmetry import INVARIANT, RAW, Clusters
-from pinnkit.atoms.structure import fcc
+from pinnkit.atoms.structure import Structure, fcc
 from pinnkit.errors import BadInput
 from pinnkit.settings import Settings
 
@@ -146,16 +147,39 @@ def test_a_potential_under_which_atoms_fly_apart_is_told() -> None:
     rng = np.random.default_rng(0)
     spoiled = [one.labelled(1e3 * rng.normal(), 1e3 * rng.normal(size=one.positions.shape)) for one in train]
     one = study(data=Known(Labelled(spoiled, other))).answer(settings())
-    assert one.metrics["verdict"].startswith("untrusted: in free motion")
-    assert one.metrics["energy_drift_mev_per_atom_ps"] is None and "drift" not in one.figures()
+    assert one.metrics["verdict"].startswith("untrusted: forces are")
+    assert one.evidence.warning and one.metrics["energy_drift_mev_per_atom_ps"] is None and "drift" not in one.figures()
 
 
 def test_atoms_in_surroundings_never_seen_are_told(found: tuple[LearnedPotential, Path]) -> None:
     one = found[0]
     pool = Shaken(FIELD, CUBE, 0.3, 0.03, 40, 10)(0)
     assert max(one.beyond(seen).max() for seen in pool.train) == 0
+    with pytest.raises(BadInput, match="nobody to disagree with"):
+        one.members[0].spread(CUBE)
     pressed = [float(one.beyond(fcc(a, "Ar")).min()) for a in (5.3, 4.9, 4.7, 4.5)]
     assert pressed[0] < 0.1 < pressed[1] < pressed[2] < pressed[3]
+
+
+def test_atoms_nearer_than_any_in_the_data_repel_each_other(found: tuple[LearnedPotential, Path]) -> None:
+    """Down to no distance at all; nothing that was learned from is changed."""
+    one = found[0]
+    closest = float(one.potential.closest[0, 0])
+    distances = closest * np.geomspace(0.85, 0.1, 12)
+    pairs = [Structure([[0.0, 0, 0], [r, 0, 0]], ("Ar", "Ar")) for r in distances]
+    energies, forces = np.array([one.energy(pair) for pair in pairs]), [one.forces(pair)[1, 0] for pair in pairs]
+    assert (np.diff(energies) > 0).all() and min(forces) > 0.05
+    assert (np.diff([one.beyond(pair)[0] for pair in pairs[6:]]) > 0).all()
+    for seen in Shaken(FIELD, CUBE, 0.3, 0.03, 40, 10)(0).train:
+        vectors = neighbours(seen, FUNCTIONS.cutoff).vectors(seen)
+        assert np.linalg.norm(vectors, axis=1).min() >= closest - 1e-12
+
+
+def test_motion_in_surroundings_never_seen_is_told(found: tuple[LearnedPotential, Path]) -> None:
+    cold = simulate(found[0], CUBE, steps=100, timestep=5.0, temperature=20.0)
+    assert cold.warning is None
+    hot = simulate(found[0], CUBE, steps=1000, timestep=1.0, temperature=2000.0, friction=0.01)
+    assert hot.warning is not None and "outside of the surroundings learned from" in hot.warning
 
 
 # --- data -------------------------------------------------------------------------------------------------------------
@@ -179,8 +203,8 @@ def test_a_file_is_learned_from(tmp_path: Path) -> None:
     assert len(labelled.train) == 12 and len(labelled.held_out) == 4
     energies = sorted(float(one.energy or 0) for part in labelled for one in part)
     np.testing.assert_allclose(energies, sorted(float(one.energy or 0) for one in structures), rtol=1e-9)
-    write_extxyz(path, structures[:5])
-    with pytest.raises(BadInput, match=r"holds 5 structures; give at least 6"):
+    write_extxyz(path, structures[:5] * 4)  # copies would be judged by themselves
+    with pytest.raises(BadInput, match=r"holds 5 different structures; give at least 6"):
         FromFile(path)(0)
     write_extxyz(path, [one.moved(one.positions) for one in structures])
     with pytest.raises(BadInput, match=r"structure 1 of .* has no energy=…"):

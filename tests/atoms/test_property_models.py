@@ -29,6 +29,7 @@ from pinnkit.atoms.properties.validation import (
     outer,
     parts,
     rmse,
+    round_off,
     score,
     simplest,
     validated,
@@ -230,6 +231,14 @@ def test_the_simplest_within_one_standard_error_is_chosen() -> None:
     scores = {"plain": Score(1.09, 0.5), "better": Score(1.2, 0.1), "best": Score(1.0, 0.1)}
     assert simplest(scores) == "plain"
     assert simplest(scores | {"plain": Score(1.11, 0.5)}) == "best"
+
+
+def test_models_that_are_exact_but_for_rounding_are_equal() -> None:
+    """Of values of any size; what is larger than rounding is not."""
+    scores = {"plain": Score(3.1e-15, 2e-16), "best": Score(1.7e-15, 2e-16)}
+    assert simplest(scores) == "best" and simplest(scores, round_off(np.ones(3), relative=True)) == "plain"
+    assert round_off(np.array([3e5, -4e5]), relative=False) == pytest.approx(1e-12 * np.sqrt(12.5) * 1e5)
+    assert simplest(scores | {"plain": Score(1e-9, 1e-10)}, round_off(np.ones(3), relative=True)) == "best"
 
 
 def test_folds_divide_the_rows_evenly_and_differ_between_repeats() -> None:

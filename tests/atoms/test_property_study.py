@@ -58,6 +58,15 @@ def test_without_scatter_the_power_law_is_slacks_to_round_off() -> None:
         assert one["standard_error"] < 1e-9
 
 
+@pytest.mark.parametrize("noise_seed", range(3))
+def test_without_scatter_the_simplest_of_the_exact_models_is_chosen(noise_seed: int) -> None:
+    """The law, dimensional analysis and the power law are right to the last digits, by chance more or less."""
+    found = quick(scatter=0.0, noise_seed=noise_seed, models=["linear", "law", "dimensional", "power_law"])
+    errors = {name: one.rmse for name, one in found.scores.items()}
+    assert max(errors[name] for name in ("law", "dimensional", "power_law")) < 1e-13 < 1e-3 < errors["linear"]
+    assert found.chosen == "law" and found.limit < 1e-11
+
+
 def test_intervals_of_exponents_hold_the_truth_as_often_as_they_say() -> None:
     """Within two standard errors: 94 % with 24 degrees of freedom; of 100 exponents of 20 draws 85 at least."""
     deviations = [
@@ -127,8 +136,51 @@ def test_figures_show_every_model_and_every_exponent(comparison: tuple[ModelComp
     assert shown == labels
     assert [text.get_text() for text in drawn["errors"].axes[0].get_yticklabels()] == labels
     assert len(drawn["exponents"].axes[0].get_yticks()) == 5
+    panel = drawn["solution"].axes[QUICK.index("linear")]
+    (said,) = (text.get_text() for text in panel.texts)
+    error = found.metrics["cross_validated_errors"]["linear"]["rmse"]
+    assert said.startswith(f"RMSE {error:.2g}\n× ") and said.endswith(" off the scale")
+    assert drawn["solution"].get_supxlabel() == r"measured $\kappa$ (W/(m K))"
     curves = {str(line.get_label()): line for line in drawn["learning"].axes[0].get_lines()}
     assert_array_equal(curves["Slack's law"].get_ydata(), found.validation.curves["law"])
+
+
+def test_ticks_of_a_narrow_scale_do_not_overlap() -> None:
+    """Values over one decade: decimals at 1, 2 and 5 times powers of ten, with nothing written between them."""
+    rng = np.random.default_rng(3)
+    a = rng.uniform(1, 10, 30)
+    found = solve(PropertyRegression({"a": a}, 3 * a, "y", repeats=1, models=["linear", "power_law"]))
+    ax = found.figures()["solution"].axes[0]
+    found.figures()["solution"].canvas.draw()
+    low, high = ax.get_xlim()
+    written = [float(text.get_text()) for text in ax.get_xticklabels() if low <= text.get_position()[0] <= high]
+    assert 3 <= len(written) <= 6 and written == [tick for tick in ax.get_xticks() if low <= tick <= high]
+    assert not any(text.get_text() for text in ax.get_xticklabels(minor=True))
+
+
+def test_the_verdict_goes_by_a_figure_that_is_told(comparison: tuple[ModelComparison, Path]) -> None:
+    """The error of the model chosen on materials never seen, relative to the variation of the property there."""
+    found = comparison[0]
+    fresh = found.problem.fresh(found.settings.evaluation.points, found.settings.seed)
+    assert fresh is not None
+    error, y = found.predict(fresh[0]) - fresh[1], fresh[1]
+    worst = np.linalg.norm(error) / np.linalg.norm(y - y.mean())
+    assert found.metrics["relative_to_variation"] == pytest.approx(worst) and worst > found.metrics["relative_l2"]
+    assert f"{worst:.2e} of the variation, trusted up to 0.1" in "\n".join(found.lines())
+    strict = solve(found.problem, tolerance=0.5 * worst)
+    assert strict.metrics["verdict"].startswith("untrusted: ") and "judged by" in summary(strict)
+
+
+def test_a_report_begins_with_the_model_chosen(comparison: tuple[ModelComparison, Path]) -> None:
+    found, folder = comparison
+    errors = found.metrics["cross_validated_errors"]
+    best = min((name for name in QUICK if name != "law"), key=lambda name: errors[name]["rmse"])
+    label, tiles = found.problem.candidates.models[best].label, found.tiles
+    assert tiles["chosen"] == "Slack's law"
+    assert tiles[f"that of the best of the others: {label}"].startswith(f"{errors[best]['rmse']:.3g} ± ")
+    assert all(value is not None for value in tiles.values())
+    assert "<b>Slack&#x27;s law</b>" in (folder / "report.html").read_text(encoding="utf-8")
+    assert len(quick(models=["law"]).tiles) == len(tiles) - 1  # there are no others
 
 
 def test_the_summary_names_the_chosen_model(comparison: tuple[ModelComparison, Path]) -> None:
@@ -161,6 +213,24 @@ def test_data_from_a_file_say_the_same(comparison: tuple[ModelComparison, Path],
     assert found.metrics["reference"] == {"kind": "data", "error_estimate": found.metrics["relative_l2"]}
     assert "(reference: data" in summary(found)
     assert found.metrics["verdict"].startswith("untrusted: the error is")  # a scatter of 15 % against 10 % asked for
+
+
+def test_own_data_have_a_title_of_their_own(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    problem = {"data": crystals(tmp_path), "repeats": 1, "models": ["law", "linear"]}
+    found = solve("property_regression", folder=folder, problem=problem)
+    title = "Choosing a model of kappa, by the materials of crystals.csv"
+    assert found.problem.description.splitlines()[0] == title
+    assert f"<h1>{title}</h1>" in (folder / "report.html").read_text(encoding="utf-8")
+    again = load(folder).problem
+    assert again.description == found.problem.description and again.title == title
+    assert found.figures()["solution"].get_supxlabel() == r"measured $\kappa$"  # nobody told its unit
+
+
+@pytest.mark.parametrize("name", ["samples", "scatter", "disorder", "noise_seed"])
+def test_data_take_the_place_of_synthetic_crystals(tmp_path: Path, name: str) -> None:
+    with pytest.raises(BadInput, match=rf"^problem\.{name}: problem\.data takes its place; leave one of them out$"):
+        quick(data=crystals(tmp_path), **{name: 1})
 
 
 def test_columns_decide_which_models_there_are(tmp_path: Path) -> None:

@@ -2,9 +2,9 @@
 
     python tests/benchmarks/properties.py [--seeds 5]
 
-Medians over draws of materials, scatter and folds of the errors relative as in `property_validation`: cross-validated,
-beyond the data, and against the true values of materials not seen; and how often each model was chosen. Gain: the error
-of the best model that takes no logarithms, and of the best one that knows no law, over that of the model chosen.
+Medians over draws of materials, scatter and folds of the errors relative as in `properties.validation`:
+cross-validated, beyond the data, and against the true values of materials not seen; and how often each one was chosen.
+Gain: the error of the best model that takes no logarithms, and of the best that knows no law, over that of the chosen.
 """
 
 import argparse

@@ -52,8 +52,9 @@ def _errors(values: Mapping[str, float], exact: EquationOfState | None) -> dict[
 def _verdict(found: Any, error: float | None, chi: float) -> str:
     from scipy.special import chdtrc
 
-    if found.problem.known is not None and chdtrc(len(found.problem.v), chi) < IMPLAUSIBLE:
-        return f"untrusted: the data contradict the known V0 and B0, chi squared is {chi:.3g} of {len(found.problem.v)}"
+    if chdtrc(len(found.problem.v), chi) < IMPLAUSIBLE:
+        what = "contradict the known V0 and B0" if found.problem.known else "are missed: check sigma, units and signs"
+        return f"untrusted: the data {what}, chi squared is {chi:.3g} of {len(found.problem.v)}"
     tolerance = found.settings.tolerance or TRUSTED
     if error is None:
         return "untrusted: there is no reference to compare with"

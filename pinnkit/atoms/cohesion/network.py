@@ -173,7 +173,7 @@ class Curve:
             if abs(step) < 1e-10 * v:
                 return v
         what = f"the curve has no minimum next to {near:.4g} Å³"
-        raise BadInput("volumes", what, "give volumes on both sides of it, or V₀ and B₀ as known")
+        raise BadInput("volumes", what, "check units and signs, give volumes on both sides, or V₀ and B₀ as known")
 
     def _deviation(self, functionals: Tensor) -> Array:
         """Of linear functionals (n, P) of the head: ‖R⁻ᵀ g‖."""

@@ -73,7 +73,7 @@ class CohesiveEnergy(Study):
     tasks: ClassVar[tuple[type[Task], ...]] = (Solve, Committee)
     uses: ClassVar[tuple[str, ...]] = (
         "network.name", "network.layers", "network.frequencies", "network.activation", "network.slope", "network.draw",
-        "task.members", "task.bootstrap", "task.level",
+        "task.members", "task.level",
     )  # fmt: skip
 
     volumes: ArrayLike
@@ -118,14 +118,13 @@ class CohesiveEnergy(Study):
         low, high = self.limits
         if v.min() < low * (1 - ROUNDING) or v.max() > high * (1 + ROUNDING):
             what = f"data from {v.min():.4g} to {v.max():.4g} Å³ are not within {low:.4g} to {high:.4g} Å³"
-            remedy = f"check V₀ = {self.start[0]:.4g} Å³ and the unit of volumes, or take {self._wider(v)}"
-            raise BadInput("reach", what, remedy)
+            raise BadInput("reach", what, f"check V₀ = {self.start[0]:.4g} Å³ and the unit of volumes{self._wider(v)}")
 
     def _wider(self, v: Array) -> str:
-        """A reach, in hundredths of V₀, that holds the data."""
+        """The advice of a reach, in hundredths of V₀, that holds the data, if there may be such a one."""
         (low, high), hundredth = self.reach, self.start[0] / 100
-        ends = min(low, math.floor(v.min() / hundredth) / 100), max(high, math.ceil(v.max() / hundredth) / 100)
-        return "[{:g}, {:g}]".format(*ends)
+        low, high = min(low, math.floor(v.min() / hundredth) / 100), max(high, math.ceil(v.max() / hundredth) / 100)
+        return f", or take [{low:g}, {high:g}]" if low >= SMALLEST and high <= LARGEST else ""
 
     @classmethod
     def from_csv(cls, path: str | Path, **more: Any) -> "CohesiveEnergy":
@@ -356,8 +355,7 @@ def _members(settings: Settings) -> list[Settings]:
 
 def learn(problem: CohesiveEnergy, settings: Settings) -> EnergyCurve:
     """Fit the network, or each member of a committee, and everything that it is compared with. Raises BadInput."""
-    began, task = time.perf_counter(), settings.task
-    sampled = isinstance(task, Committee) and task.bootstrap
+    began, sampled = time.perf_counter(), isinstance(settings.task, Committee)
     curves = []
     for k, one in enumerate(_members(settings)):
         basis = problem.basis(one)
@@ -365,7 +363,9 @@ def learn(problem: CohesiveEnergy, settings: Settings) -> EnergyCurve:
         curves.append(solved(basis, problem.conditions(basis), draw))
     seconds = time.perf_counter() - began
     found = EnergyCurve(problem, curves, settings, *_rivals(problem, settings))
-    return replace(found, metrics=merit.metrics(found, seconds))
+    metrics = merit.metrics(found, seconds)
+    metrics["seconds"]["total"] = time.perf_counter() - began
+    return replace(found, metrics=metrics)
 
 
 def _rivals(problem: CohesiveEnergy, settings: Settings) -> tuple[dict[str, Table], dict[str, Fit]]:

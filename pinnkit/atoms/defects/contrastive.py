@@ -17,12 +17,9 @@ are given, all views of one label are partners instead (Khosla et al. 2020); the
 """
 
 import math
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import torch
@@ -30,124 +27,18 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu, linear, normalize
 
 from pinnkit.atoms.defects.environments import Environments, Index
-from pinnkit.atoms.descriptors import Angular, Radial, SymmetryFunctions
-from pinnkit.atoms.pairs import Pairs
+from pinnkit.atoms.defects.features import Features, Scale
 from pinnkit.atoms.structure import Array
 
-CHUNK = 256  # environments that are described at a time
-RADIAL = 12  # Gaussians for each species
-ANGLES = 0.7  # how far angles are seen, as share of the cutoff: couples of neighbours are many
-CORE = 0.25  # in d: the angle at an atom that stands at the centre itself says nothing
-DECAY = 0.01  # of weights, per unit of the rate of learning
+CHUNK = 256  # queries whose neighbours are looked for at a time
 WARM = 0.1  # share of the steps in which the rate rises
-CONSTANT = 1e-9  # deviation of a feature, relative to its size, below which it is none
-
-
-# --- features ---------------------------------------------------------------------------------------------------------
-
-
-class Features(ABC):
-    """What a network, or a nearest neighbour, is told of environments."""
-
-    @abstractmethod
-    def __call__(self, seen: Environments) -> Tensor:
-        """Features (n, count)."""
-
-
-@dataclass(frozen=True)
-class Invariants(Features):
-    """Symmetry functions G² and G⁴ of the centre (Behler 2011), with `distance` d and cutoff in Å.
-
-    No shift, turn or order of the atoms changes them. G² sees all atoms; G⁴ those nearer than a share of the cutoff,
-    and none at the centre itself.
-    """
-
-    distance: float
-    cutoff: float
-    kinds: int = 2
-
-    def __call__(self, seen: Environments) -> Tensor:
-        parts = (seen.part(k, k + CHUNK) for k in range(0, len(seen), CHUNK))
-        return torch.cat([self._described(part) for part in parts])
-
-    def _described(self, seen: Environments) -> Tensor:
-        far = np.square(seen.vectors).sum(1) > (CORE * self.distance) ** 2
-        angles = _of_centres(self._angular, seen, far)[:, self.kinds :]
-        return torch.cat([_of_centres(self._radial, seen, np.ones_like(far)), angles], 1)
-
-    @property
-    def _species(self) -> tuple[str, ...]:
-        return tuple(map(str, range(self.kinds)))
-
-    @property
-    def _radial(self) -> SymmetryFunctions:
-        shifts = np.linspace(0, 0.9 * self.cutoff, RADIAL)
-        eta = 0.5 / shifts[1] ** 2
-        return SymmetryFunctions(self._species, self.cutoff, tuple(Radial(eta, float(s)) for s in shifts))
-
-    @property
-    def _angular(self) -> SymmetryFunctions:
-        """With one G² of each species before, which is not used."""
-        rows = [
-            Angular(eta / self.distance**2, zeta, sign)
-            for eta in (0.05, 0.5)
-            for zeta in (1.0, 4.0, 16.0)
-            for sign in (1.0, -1.0)
-        ]
-        return SymmetryFunctions(self._species, ANGLES * self.cutoff, (Radial(0.0, 0.0),), tuple(rows))
-
-
-def _of_centres(functions: SymmetryFunctions, seen: Environments, which: Any) -> Tensor:
-    """Descriptors (n, count) of the centres, from those atoms."""
-    vectors, kinds, n = seen.vectors[which], seen.kinds[which], len(seen)
-    pairs = Pairs(seen.owner[which], n + np.arange(len(vectors)), np.zeros(vectors.shape, dtype=np.int64))
-    atoms = torch.from_numpy(np.concatenate([np.zeros(n, dtype=np.int64), kinds]))
-    return functions(torch.from_numpy(vectors), pairs, atoms)[:n]
-
-
-@dataclass(frozen=True)
-class Coordinates(Features):
-    """Coordinates and kinds of the `atoms` nearest to the centre, from the nearest: no symmetry of space is obeyed.
-
-    Places that are left hold zeros; kinds are −1 and 1.
-    """
-
-    atoms: int
-
-    def __call__(self, seen: Environments) -> Tensor:
-        order = np.lexsort((np.square(seen.vectors).sum(1), seen.owner))
-        owner = seen.owner[order]
-        rank = np.arange(len(owner)) - np.searchsorted(owner, owner)
-        order, owner, rank = (values[rank < self.atoms] for values in (order, owner, rank))
-        table = np.zeros((len(seen), self.atoms, 4))
-        table[owner, rank, :3] = seen.vectors[order]
-        table[owner, rank, 3] = 2 * seen.kinds[order] - 1
-        return torch.from_numpy(table.reshape(len(seen), -1))
-
-
-@dataclass(frozen=True, eq=False)
-class Scale:
-    """Features in units of their standard deviation from their mean, those of training."""
-
-    mean: Tensor
-    deviation: Tensor
-
-    @classmethod
-    def of(cls, features: Tensor) -> "Scale":
-        """A feature that does not vary counts for nothing."""
-        mean, deviation = features.mean(0), features.std(0)
-        constant = deviation <= CONSTANT * (1 + mean.abs())
-        return cls(mean, torch.where(constant, math.inf, deviation))
-
-    def __call__(self, features: Tensor) -> Tensor:
-        return (features - self.mean) / self.deviation
 
 
 # --- representation ---------------------------------------------------------------------------------------------------
 
 
-class Encoder(nn.Module):
-    """Two hidden layers, and a vector of length 1."""
+class Layers(nn.Module):
+    """Two hidden layers, and what is linear in the second one."""
 
     def __init__(self, inputs: int, width: int, dimension: int, generator: torch.Generator) -> None:
         super().__init__()
@@ -158,11 +49,19 @@ class Encoder(nn.Module):
             self.biases.append(torch.zeros(b, dtype=torch.float64))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Unit vectors (n, dimension) of scaled features (n, inputs)."""
+        """Outputs (n, dimension) of scaled features (n, inputs)."""
         h = linear(features, self.weights[0], self.biases[0])
         for weight, bias in zip(list(self.weights)[1:], list(self.biases)[1:], strict=True):
             h = linear(gelu(h), weight, bias)
-        return normalize(h, dim=1)
+        return h
+
+
+class Encoder(Layers):
+    """Likewise, divided by its length: unit vectors."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Unit vectors (n, dimension) of scaled features (n, inputs)."""
+        return normalize(super().forward(features), dim=1)
 
 
 def contrastive_loss(z: Tensor, labels: Tensor, temperature: float) -> Tensor:
@@ -181,7 +80,7 @@ def least_loss(defects: Tensor) -> float:
 
 @dataclass(frozen=True)
 class Training:
-    """So many pairs at a time, temperature τ, steps, the highest rate of AdamW, sizes of the network."""
+    """So many pairs at a time, temperature τ, steps, sizes of the network, highest rate of AdamW, decay of weights."""
 
     batch: int
     temperature: float
@@ -189,6 +88,7 @@ class Training:
     width: int = 64
     dimension: int = 16
     rate: float = 3e-3
+    decay: float = 1.0  # per unit of the rate: with less of it pairs are learned by heart
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,19 +122,33 @@ def learn(
     scale = Scale.of(torch.cat(pairs))
     first, second = map(scale, pairs)
     encoder = Encoder(first.shape[1], how.width, how.dimension, generator)
-    optimizer = torch.optim.AdamW(encoder.parameters(), weight_decay=DECAY)
-    kinds, history = torch.from_numpy(defects), []
-    for step, chosen in zip(range(how.steps), _batches(len(first), how.batch, generator), strict=False):
-        for group in optimizer.param_groups:
-            group["lr"] = how.rate * _share(step / how.steps)
+    batches, kinds, least = _batches(len(first), how.batch, generator), torch.from_numpy(defects), []
+
+    def loss() -> Tensor:
+        chosen = next(batches)
         labels, of_defects = torch.arange(len(chosen)).tile(2), kinds[chosen].tile(2)
+        least.append(least_loss(of_defects))
         z = encoder(torch.cat([first[chosen], second[chosen]]))
-        loss = contrastive_loss(z, of_defects if supervised else labels, how.temperature)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        history.append({"step": step + 1, "loss": loss.item(), "least_loss": least_loss(of_defects)})
+        return contrastive_loss(z, of_defects if supervised else labels, how.temperature)
+
+    losses = descend(encoder, loss, how.steps, how.rate, how.decay)
+    rows = zip(losses, least, strict=True)
+    history = [{"step": k + 1, "loss": value, "least_loss": bound} for k, (value, bound) in enumerate(rows)]
     return Learned(features, scale, encoder, history)
+
+
+def descend(layers: Layers, loss: Callable[[], Tensor], steps: int, rate: float, decay: float) -> list[float]:
+    """Losses of so many steps of AdamW, at a rate that rises up to this one and falls again."""
+    optimizer, losses = torch.optim.AdamW(layers.parameters(), weight_decay=decay, fused=True), []
+    for step in range(steps):
+        for group in optimizer.param_groups:
+            group["lr"] = rate * _share(step / steps)
+        value = loss()
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+        losses.append(value.item())
+    return losses
 
 
 def _batches(count: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
@@ -246,17 +160,6 @@ def _batches(count: int, size: int, generator: torch.Generator) -> Iterator[Tens
 def _share(t: float) -> float:
     """Of the highest rate, at the share t of all steps: a rise, then half a cosine down to none."""
     return t / WARM if t < WARM else 0.5 * (1 + math.cos(math.pi * (t - WARM) / (1 - WARM)))
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Small matrices gain nothing from threads, and beside other work these wait for each other ten times as long."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 # --- nearest neighbours -----------------------------------------------------------------------------------------------

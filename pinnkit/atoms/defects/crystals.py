@@ -11,7 +11,7 @@ their root mean square is 0.1 d to 0.15 d, which is 0.06 d to 0.09 d along each 
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import permutations, product
 
 import numpy as np
@@ -162,18 +162,27 @@ class Crystals:
         """The atoms of a supercell as seen from centres (n, 3): vectors (n, atoms, 3) to their nearest images."""
         assert whole.cell is not None
         vectors, width = whole.positions - centres[:, None], np.diag(whole.cell)
-        return np.asarray(vectors - width * np.round(vectors / width))
+        vectors -= width * np.round(vectors / width)
+        return np.asarray(vectors)
 
     def check(self, lattices: Sequence[str], disturbed: "Disturbance") -> None:
         """Raises BadInput where environments in a supercell would hold an atom twice, or images of their own defect."""
-        needed = 2 * disturbed.reach(self)
         for lattice in lattices:
-            a = self.edge(lattice)
-            if self.repeats * a < needed:
-                what = f"{self.repeats} cells of {lattice} are {self.repeats * a:.1f} Å wide: environments of radius "
+            least = self.least_repeats(lattice, disturbed)
+            if self.repeats < least:
+                width = self.repeats * self.edge(lattice)
+                what = f"{self.repeats} cells of {lattice} are {width:.1f} Å wide: environments of radius "
                 what += f"{self.cutoff:g} Å and their noise would see images of their own defect"
-                remedy = f"take at least {math.ceil(needed / a)}, or a smaller problem.cutoff"
-                raise BadInput("problem.supercell", what, remedy)
+                raise BadInput("problem.supercell", what, f"take at least {least}, or a smaller problem.cutoff")
+
+    def least_repeats(self, lattice: str, disturbed: "Disturbance") -> int:
+        """Of the smallest supercell in which environments see no image of their own defect."""
+        return math.ceil(2 * disturbed.reach(self) / self.edge(lattice))
+
+    def reaching(self, further: float, lattices: Sequence[str], disturbed: "Disturbance") -> "Crystals":
+        """With a cutoff that is longer by that, in Å, and the smallest supercells that are large enough."""
+        longer = replace(self, cutoff=self.cutoff + further)
+        return replace(longer, repeats=max(longer.least_repeats(name, disturbed) for name in lattices))
 
 
 def at_centre(vectors: Array) -> NDArray[np.bool_]:
@@ -226,14 +235,14 @@ def _views(
 ) -> Environments:  # fmt: skip
     whole, (put, put_kinds) = crystals.supercell(defect.lattice), crystals.standing(defect)
     sites = share(crystals.sites(defect), shares)
-    vectors = crystals.seen(whole, sites[rng.integers(len(sites), size=count)])
-    kinds = np.tile(kinds_of(whole.species, crystals.species), (count, 1))
-    near = (np.square(vectors).sum(-1) < disturbed.reach(crystals) ** 2) & ~at_centre(vectors)
+    around = crystals.seen(whole, sites[rng.integers(len(sites), size=count)])
+    squares = np.einsum("nax,nax->na", around, around)
+    near = (squares < disturbed.reach(crystals) ** 2) & (squares >= SAME_PLACE**2)
+    owner, atoms = np.nonzero(near)
     added = put[rng.integers(len(put), size=count)]
-    near = np.concatenate([near, np.ones(added.shape[:2], dtype=bool)], 1)
-    owner = np.nonzero(near)[0]
-    vectors = np.concatenate([vectors, added], 1)[near]
-    kinds = np.concatenate([kinds, np.tile(put_kinds, (count, 1))], 1)[near]
+    vectors = np.concatenate([around[near], added.reshape(-1, 3)])
+    kinds = np.concatenate([kinds_of(whole.species, crystals.species)[atoms], np.tile(put_kinds, count)])
+    owner = np.concatenate([owner, np.repeat(np.arange(count), added.shape[1])])
     vectors = _moved(vectors, owner, count, crystals.distance, disturbed, rng)
     order = np.lexsort((rng.random(len(owner)), owner))
     order = order[np.square(vectors[order]).sum(1) < crystals.cutoff**2]

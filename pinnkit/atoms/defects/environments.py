@@ -31,6 +31,28 @@ class Environments:
         stop = min(stop, self.count)
         return Environments(self.vectors[low:high], self.kinds[low:high], self.owner[low:high] - start, stop - start)
 
+    def chosen(self, which: Index) -> "Environments":
+        """Those of rising numbers (k,)."""
+        place = np.full(self.count, -1)
+        place[which] = np.arange(len(which))
+        owner = place[self.owner]
+        kept = owner >= 0
+        return Environments(self.vectors[kept], self.kinds[kept], owner[kept], len(which))
+
+    def within(self, cutoff: float) -> "Environments":
+        """Without the atoms that are not closer than that, in Å."""
+        return self.only(np.square(self.vectors).sum(1) < cutoff**2)
+
+    def only(self, which: NDArray[np.bool_]) -> "Environments":
+        """With those of the atoms (m,)."""
+        return Environments(self.vectors[which], self.kinds[which], self.owner[which], self.count)
+
+    def permuted(self, places: Index) -> "Environments":
+        """In another order: the environment k comes to places[k], (n,)."""
+        owner = places[self.owner]
+        order = np.argsort(owner, kind="stable")
+        return Environments(self.vectors[order], self.kinds[order], owner[order], self.count)
+
     @classmethod
     def joined(cls, parts: "Sequence[Environments]") -> "Environments":
         """One after another."""

@@ -23,11 +23,12 @@ STYLES: dict[str, Any] = {
 }
 LEAST = 0.005  # share of a row of the confusion matrix from which on it is written
 DARK = 0.5  # share above which writing is white
+UNKNOWN: dict[str, Any] = {"color": INK, "ls": "--", "lw": 1.2, "marker": "x", "label": "said to be of no defect"}
 SMOOTH = 25  # steps over which losses are averaged
 
 
 def figures(found: Any) -> dict[str, Figure]:
-    """The figures of a defect_study.DefectRepresentation by name."""
+    """The figures of a study.DefectRepresentation by name."""
     return {"solution": _maps(found), "confusion": _confusion(found), "noise": _noise(found), "loss": _loss(found)}
 
 
@@ -85,12 +86,12 @@ def _confusion(found: Any) -> Figure:
     for ax, name in zip(axes, CONFUSED, strict=True):
         _matrix(ax, found.judged.confusion(name, len(names)), names)
         ax.set_title(f"{REPRESENTATIONS[name]}: {found.judged.accuracy(name):.2%}", size=TEXT, loc="left")
-    axes[0].set_ylabel("view", size=TEXT)
+    axes[0].set_ylabel("defect of the view", size=TEXT)
     return figure
 
 
 def _matrix(ax: Axes, shares: Array, names: tuple[str, ...]) -> None:
-    """Percent, written where they can be seen."""
+    """Percentages, written where they can be seen."""
     ax.imshow(np.sqrt(shares), cmap="Blues", vmin=0, vmax=1)
     for i, j in np.argwhere(shares >= LEAST):
         ink = "white" if shares[i, j] > DARK else INK
@@ -99,20 +100,20 @@ def _matrix(ax: Axes, shares: Array, names: tuple[str, ...]) -> None:
     ax.set_yticks(range(len(names)), names, size=SMALL)
     ax.tick_params(length=0)
     ax.spines[:].set_color(GREY)
-    ax.set_xlabel("its nearest neighbour", size=TEXT)
+    ax.set_xlabel("defect of its nearest neighbour (% of the row)", size=TEXT)
 
 
 # --- curves -----------------------------------------------------------------------------------------------------------
 
 
 def _noise(found: Any) -> Figure:
-    """How often the nearest view of training shows the same defect, over noise and over the size of the lattice."""
+    """How often the nearest view of training shows the same defect, and how often none is said to be known."""
     figure = blank(9.6, 3.4)
     axes = figure.subplots(1, 2, sharey=True)
-    problem, label = found.problem, r"noise along each axis [% of $d$]"
+    problem, label = found.problem, "noise (% of the nearest-neighbour distance)"
     _accuracies(axes[0], found.metrics["accuracy_by_noise"], label, problem.noise)
-    _accuracies(axes[1], found.metrics["accuracy_by_stretch"], "lattice larger by [%]", 0.0, problem.size)
-    axes[0].set_ylabel("nearest view shows the same defect", size=TEXT)
+    _accuracies(axes[1], found.metrics["accuracy_by_stretch"], "lattice constant larger by (%)", 0.0, problem.size)
+    axes[0].set_ylabel("views whose nearest one\nshows the same defect", size=TEXT)
     axes[1].label_outer()
     legend_beside(axes[1], markerscale=1)
     return figure
@@ -123,6 +124,7 @@ def _accuracies(ax: Axes, curves: Any, label: str, trained: float, spread: float
     percent = 100 * np.array(curves["values"])
     for name, style in STYLES.items():
         ax.plot(percent, curves[name], ms=4, label=REPRESENTATIONS[name], **style)
+    ax.plot(percent, curves["said_unknown"], ms=4, **UNKNOWN)
     ax.axvline(100 * trained, color=GREY, lw=1, ls=":", label="as in training")
     ax.axvspan(100 * (trained - spread), 100 * (trained + spread), color=GREY, alpha=0.2, lw=0)
     ax.xaxis.set_major_locator(FixedLocator(percent.tolist()))
@@ -137,7 +139,7 @@ def _loss(found: Any) -> Figure:
     tidy(ax, "step", "loss")
     step = _smooth(found, "step")
     for key, name in (("loss", "contrastive"), ("coordinates_loss", "trained_coordinates")):
-        label = "symmetry functions" if key == "loss" else "coordinates"
+        label = "descriptors" if key == "loss" else "coordinates"
         ax.plot(step, _smooth(found, key), color=STYLES[name]["color"], lw=1.8, label=label)
     ax.plot(step, _smooth(found, "least_loss"), color=INK, lw=1, ls="--", label="least of pairs not known by heart")
     ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))

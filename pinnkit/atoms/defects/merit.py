@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from pinnkit.atoms.defects.contrastive import Learned, nearest, nearest_other
 from pinnkit.atoms.defects.environments import Environments, Index
@@ -12,10 +13,13 @@ from pinnkit.atoms.structure import Array
 
 REPRESENTATIONS = {
     "contrastive": "contrastive",
-    "descriptors": "symmetry functions",
+    "descriptors": "descriptors",
     "coordinates": "coordinates",
     "trained_coordinates": "coordinates, trained",
 }
+
+
+Described = tuple[Tensor, Tensor]  # views by their invariants and by their coordinates, each (n, count)
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,9 +29,13 @@ class Represented:
     invariant: Learned
     naive: Learned
 
-    def __call__(self, seen: Environments) -> dict[str, Array]:
+    def described(self, seen: Environments) -> Described:
+        """The features of both."""
+        return self.invariant.features(seen), self.naive.features(seen)
+
+    def __call__(self, described: Described) -> dict[str, Array]:
         """Each (n, its dimension), by the names in REPRESENTATIONS."""
-        descriptors, coordinates = self.invariant.features(seen), self.naive.features(seen)
+        descriptors, coordinates = described
         return {
             "contrastive": self.invariant.of(descriptors),
             "descriptors": np.asarray(self.invariant.scale(descriptors)),
@@ -81,11 +89,11 @@ def principal(points: Array, count: int = 2) -> Array:
 
 
 def agreement(
-    represented: Represented, known: Mapping[str, Array], labels: Index, queries: Sequence[tuple[Environments, Index]]
+    represented: Represented, known: Mapping[str, Array], labels: Index, queries: Sequence[tuple[Described, Index]]
 ) -> dict[str, list[float]]:
     """By representation, for each set of views with their defects: how often the nearest known view shows the same."""
     found: dict[str, list[float]] = {name: [] for name in known}
-    for seen, truth in queries:
-        for name, points in represented(seen).items():
+    for described, truth in queries:
+        for name, points in represented(described).items():
             found[name].append(float(np.mean(labels[nearest(points, known[name])] == truth)))
     return found

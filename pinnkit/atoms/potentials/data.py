@@ -11,7 +11,7 @@ import numpy as np
 
 from pinnkit.atoms.extxyz import read_extxyz
 from pinnkit.atoms.pairs import neighbours
-from pinnkit.atoms.potentials.dynamics import simulate
+from pinnkit.atoms.potentials.dynamics import HOTTEST, check_start, masses_of, simulate
 from pinnkit.atoms.potentials.field import Field, labelled
 from pinnkit.atoms.structure import Array, Structure
 from pinnkit.conversion import Between, convert
@@ -22,6 +22,7 @@ FRICTION = 0.02  # 1/fs
 FEWEST = 4  # structures to learn from
 HELD_OUT, FEWEST_IN_FILE = 0.25, 6
 MOST = 100_000  # structures
+ALIKE = 6  # decimals of Å to which copies agree
 TOUCHING = 0.5  # Å: nothing is bound at a smaller distance
 
 
@@ -70,7 +71,9 @@ class Thermal:
         if not self.temperatures:
             raise BadInput("temperatures", "there are none", "give at least one, in K")
         for temperature in self.temperatures:
-            convert(Annotated[float, Between(0, 1e5, above=True)], temperature, "temperatures")
+            convert(Annotated[float, Between(0, HOTTEST, above=True)], temperature, "temperatures")
+        for one in self.crystals:
+            self._check_motion(one, max(self.temperatures))
         cases = len(self.crystals) * len(self.temperatures)
         _check_count("count", self.count, math.ceil(FEWEST / cases))
 
@@ -79,6 +82,12 @@ class Thermal:
         between = [(a + b) / 2 for a, b in pairwise(warm)] or warm
         train = self._runs(self.crystals, warm, seed, 0)
         return Labelled(train, self._runs(self.held_out_crystals, between, seed, 1))
+
+    def _check_motion(self, crystal: Structure, temperature: float) -> None:
+        try:
+            check_start(crystal, self.timestep, temperature)
+        except BadInput as bad:
+            raise BadInput("temperatures", f"at {temperature:g} K {bad.what}", "take lower ones") from None
 
     def _runs(self, crystals: Sequence[Structure], warm: Sequence[float], seed: int, part: int) -> list[Structure]:
         cases = [(crystal, temperature) for crystal in crystals for temperature in warm]
@@ -158,20 +167,33 @@ class FromFile:
         return Labelled([structures[k] for k in order[few:]], [structures[k] for k in order[:few]])
 
     def structures(self) -> list[Structure]:
-        """All of them. Raises BadInput for a file of less than six, and for one without energies or forces."""
+        """All that differ: a copy would be judged by what it was learned from.
+
+        Raises BadInput for a file of less than six, for one without energies or forces, and for impossible atoms.
+        """
         structures = read_extxyz(self.path)
         for k, one in enumerate(structures):
             _check_labelled(one, f"structure {k + 1} of {self.path}")
-        if len(structures) < FEWEST_IN_FILE:
-            what = f"{self.path} holds {len(structures)} structures"
+        different = list({_fingerprint(one): one for one in structures}.values())
+        if len(different) < FEWEST_IN_FILE:
+            what = f"{self.path} holds {len(different)} different structures"
             raise BadInput("problem.data", what, f"give at least {FEWEST_IN_FILE}")
-        return structures
+        return different
+
+
+def _fingerprint(one: Structure) -> tuple[object, ...]:
+    cell = None if one.cell is None else one.cell.round(ALIKE).tobytes()
+    return one.species, one.positions.round(ALIKE).tobytes(), cell
 
 
 def _check_labelled(one: Structure, which: str) -> None:
     if one.energy is None or one.forces is None:
         missing = "energy=…" if one.energy is None else "column forces"
         raise BadInput("problem.data", f"{which} has no {missing}", "label it, or rename what holds it")
+    try:
+        masses_of(one)
+    except BadInput as bad:
+        raise BadInput("problem.data", f"{which}: {bad.what}", "correct the symbol") from None
     _check_apart(one, "problem.data", which)
 
 

@@ -19,16 +19,20 @@ Array = NDArray[np.float64]
 Row = tuple[float, Array, Array, float, float]  # time, positions, velocities, kinetic and potential energy
 BOLTZMANN = 8.617333262e-5  # eV/K
 ACCELERATION = 9.648533212e-3  # Å/fs² of 1 eV/Å on 1 u
+HOTTEST = 1e5  # K
 NEAR = 4.0  # Å: atoms further apart than this do not meet in a step
 SKIN = 0.8  # Å by which lists of pairs reach beyond the cutoff
 FARTHEST = 0.1  # of the distance of the nearest neighbours, that an atom may move in one step
+LOOKS, STRANGE = 10, 1.0  # moments at which surroundings are looked at, and how far outside they are told
 WORTH_A_WARNING, WRONG = 0.02, 0.5  # change of the total energy, in units of the kinetic energy
 MASSES = """H 1.008 He 4.0026 Li 6.94 Be 9.0122 B 10.81 C 12.011 N 14.007 O 15.999 F 18.998 Ne 20.180 Na 22.990
 Mg 24.305 Al 26.982 Si 28.085 P 30.974 S 32.06 Cl 35.45 Ar 39.948 K 39.098 Ca 40.078 Sc 44.956 Ti 47.867 V 50.942
 Cr 51.996 Mn 54.938 Fe 55.845 Co 58.933 Ni 58.693 Cu 63.546 Zn 65.38 Ga 69.723 Ge 72.630 As 74.922 Se 78.971 Br 79.904
-Kr 83.798 Rb 85.468 Sr 87.62 Y 88.906 Zr 91.224 Nb 92.906 Mo 95.95 Ru 101.07 Rh 102.91 Pd 106.42 Ag 107.87 Cd 112.41
-In 114.82 Sn 118.71 Sb 121.76 Te 127.60 I 126.90 Xe 131.29 Cs 132.91 Ba 137.33 La 138.91 Ce 140.12 Hf 178.49 Ta 180.95
-W 183.84 Re 186.21 Os 190.23 Ir 192.22 Pt 195.08 Au 196.97 Hg 200.59 Tl 204.38 Pb 207.2 Bi 208.98 Th 232.04 U 238.03"""
+Kr 83.798 Rb 85.468 Sr 87.62 Y 88.906 Zr 91.224 Nb 92.906 Mo 95.95 Tc 97 Ru 101.07 Rh 102.91 Pd 106.42 Ag 107.87
+Cd 112.41 In 114.82 Sn 118.71 Sb 121.76 Te 127.60 I 126.90 Xe 131.29 Cs 132.91 Ba 137.33 La 138.91 Ce 140.12 Pr 140.91
+Nd 144.24 Pm 145 Sm 150.36 Eu 151.96 Gd 157.25 Tb 158.93 Dy 162.50 Ho 164.93 Er 167.26 Tm 168.93 Yb 173.05 Lu 174.97
+Hf 178.49 Ta 180.95 W 183.84 Re 186.21 Os 190.23 Ir 192.22 Pt 195.08 Au 196.97 Hg 200.59 Tl 204.38 Pb 207.2 Bi 208.98
+Th 232.04 Pa 231.04 U 238.03"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,9 +132,11 @@ def simulate(
     energy that is not kept throws atoms about.
 
     Raises BadInput for a time step that moves an atom by more than a tenth of the nearest distance, and for one with
-    which the energy is not kept; a smaller change of the energy is told in the trajectory's `warning`.
+    which the energy is not kept; a smaller change of the energy is told in the trajectory's `warning`, and so are
+    surroundings that a learned potential has not seen.
     """
     _check(steps=steps, every=every, timestep=timestep, temperature=temperature, friction=friction)
+    structure = Structure.of(structure)
     weights, rng = _weights(structure, masses)[:, None], np.random.default_rng([seed, 7])
     start = _velocities(velocities, weights, temperature, rng)
     noise = np.sqrt(BOLTZMANN * temperature * ACCELERATION / weights)
@@ -147,7 +153,8 @@ def simulate(
         _check_energy(rows, conserved, timestep)
     times, positions, moving, kinetic, potential = (np.array(column) for column in zip(*rows, strict=True))
     found = Trajectory(structure, times, positions, moving, kinetic, potential)
-    return replace(found, warning=_warning(found, timestep) if conserved else None)
+    warning = _varying(found, timestep) if conserved else None
+    return replace(found, warning=warning or (_strange(found, field) if measure is None else None))
 
 
 class _Verlet(NamedTuple):
@@ -250,7 +257,17 @@ def _check_energy(rows: list[Row], conserved: bool, timestep: float) -> None:
         raise BadInput("timestep", what, "take a smaller one")
 
 
-def _warning(found: Trajectory, timestep: float) -> str | None:
+def _strange(found: Trajectory, field: Field) -> str | None:
+    """What a field that knows how far it extrapolates says of the motion."""
+    beyond = getattr(field, "beyond", None)
+    if beyond is None:
+        return None
+    moments = np.unique(np.linspace(0, len(found) - 1, LOOKS).astype(int))
+    worst = max(float(beyond(found.frame(k)).max()) for k in moments)
+    return f"atoms come {worst:.2g} spreads outside of the surroundings learned from" if worst > STRANGE else None
+
+
+def _varying(found: Trajectory, timestep: float) -> str | None:
     energy = found.energy
     change, size = float(np.ptp(energy)), 1e3 * float(found.kinetic.mean()) / len(found.structure)
     if change <= WORTH_A_WARNING * size:

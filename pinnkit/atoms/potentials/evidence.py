@@ -1,8 +1,9 @@
 """What is known of a potential: errors on structures it has not seen, its motion, its committee, its symmetries."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,15 +11,19 @@ from numpy.typing import NDArray
 from pinnkit.atoms.descriptors import SymmetryFunctions
 from pinnkit.atoms.potentials.data import Labelled
 from pinnkit.atoms.potentials.direct_forces import DirectForces
-from pinnkit.atoms.potentials.dynamics import Trajectory, check_start, simulate
+from pinnkit.atoms.potentials.dynamics import HOTTEST, Trajectory, check_start, simulate
 from pinnkit.atoms.potentials.field import Field
 from pinnkit.atoms.potentials.fitting import Errors, compare
 from pinnkit.atoms.potentials.potential import Potential
 from pinnkit.atoms.potentials.symmetry import Contrast
 from pinnkit.atoms.structure import Structure
+from pinnkit.conversion import Between, convert
 from pinnkit.errors import BadInput
+from pinnkit.linear_algebra import one_thread
 
 LONGEST_STEP = 100.0  # fs
+LONGEST, MOST_STEPS = 1e6, 10**7  # ps
+FEW = 500  # atoms, up to which threads only wait for each other
 MOMENTS = 400  # recorded of a trajectory
 Array = NDArray[np.float64]
 
@@ -36,10 +41,11 @@ class Motion:
         if not 0 < self.timestep <= LONGEST_STEP:
             what = f"{self.timestep:g} fs is no step in which atoms can be followed"
             raise BadInput("problem.timestep", what, "take some fs: a fiftieth of the period of the fastest vibration")
-        if not 0 <= self.picoseconds <= 1e6:
-            raise BadInput("problem.picoseconds", f"it is {self.picoseconds:g}", "give 0 (no dynamics) or more")
-        if not 0 < self.temperature < np.inf:
-            raise BadInput("problem.temperature", f"it is {self.temperature:g} K", "it must be positive")
+        convert(Annotated[float, Between(0, LONGEST)], self.picoseconds, "problem.picoseconds")
+        convert(Annotated[float, Between(0, HOTTEST, above=True)], self.temperature, "problem.temperature")
+        if self.steps > MOST_STEPS:
+            what = f"{self.picoseconds:g} ps in steps of {self.timestep:g} fs are {self.steps:.0e} steps"
+            raise BadInput("problem.picoseconds", what, f"take fewer, or longer ones: at most {MOST_STEPS:.0e}")
 
     def check(self) -> None:
         """Raises BadInput where the atoms cannot begin to move."""
@@ -49,14 +55,15 @@ class Motion:
             key = "problem.timestep" if bad.key == "timestep" else "problem"
             raise BadInput(key, bad.what, bad.remedy) from None
 
+    @property
+    def steps(self) -> int:
+        return max(2, round(1e3 * self.picoseconds / self.timestep))
+
     def run(self, by: Field, seed: int, measure: Field | None = None) -> Trajectory:
         """The motion under a field. Raises BadInput where the time step is too long for it."""
-        steps = max(2, round(1e3 * self.picoseconds / self.timestep))
-        every = max(1, steps // MOMENTS)
-        return simulate(
-            by, self.start, steps=steps, timestep=self.timestep, temperature=self.temperature,
-            measure=measure, every=every, seed=seed,
-        )  # fmt: skip
+        how = {"timestep": self.timestep, "temperature": self.temperature, "every": max(1, self.steps // MOMENTS)}
+        with one_thread() if len(self.start) <= FEW else nullcontext():
+            return simulate(by, self.start, steps=self.steps, measure=measure, seed=seed, **how)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +142,7 @@ def _moving(still: Evidence, motion: Motion, potential: Potential, direct: Direc
     try:
         kept = motion.run(potential, seed)
     except BadInput as bad:
-        return replace(still, warning=f"in free motion {bad.what}")
+        return replace(still, warning=bad.what)
     lost = motion.run(direct, seed, measure=potential)
     return replace(
         still, times=kept.times / 1e3, conserved=kept.energy, direct_times=lost.times / 1e3, direct=lost.energy,

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pinnkit.assembly import optimizer_for
 from pinnkit.atoms.descriptors import SymmetryFunctions
+from pinnkit.atoms.pairs import neighbours
 from pinnkit.atoms.potentials.atomic_energies import AtomicEnergies, normalisation
 from pinnkit.atoms.potentials.data import FEWEST
 from pinnkit.atoms.potentials.field import Field
@@ -61,7 +62,8 @@ def fit(descriptors: SymmetryFunctions, structures: Sequence[Structure], setting
     _check(structures)
     every, species = samples(descriptors, structures), len(descriptors.species)
     trained = [fit_energies(every, species, settings, k) for k in range(members)]
-    potential = Potential(descriptors, [one.energies for one in trained], layers_of(settings))
+    closest = closest_of(descriptors, structures)
+    potential = Potential(descriptors, [one.energies for one in trained], layers_of(settings), closest)
     return Fit(potential, trained[0].history, time.perf_counter() - began, trained[0].stop_reason)
 
 
@@ -74,6 +76,17 @@ def fit_energies(data: Sequence[Samples], species: int, settings: Settings, memb
         parts = _bootstrapped(parts, np.random.default_rng([settings.seed, 3, member]))
     ridge = held(atoms, _splits(parts, np.random.default_rng([settings.seed, 4])))
     return Trained(atoms, *descend(FitResiduals(atoms, parts, ridge), settings))
+
+
+def closest_of(descriptors: SymmetryFunctions, structures: Sequence[Structure]) -> Tensor:
+    """The smallest distances of atoms of each two species (S, S) in Å, as far as the descriptors see."""
+    count = len(descriptors.species)
+    found = np.full((count, count), float(descriptors.cutoff))
+    for one in structures:
+        pairs, kinds = neighbours(one, descriptors.cutoff), descriptors.kinds(one.species).numpy()
+        apart = np.linalg.norm(pairs.vectors(one), axis=1)
+        np.minimum.at(found, (kinds[pairs.first], kinds[pairs.second]), apart)
+    return torch.from_numpy(found)
 
 
 def layers_of(settings: Settings) -> Layers:

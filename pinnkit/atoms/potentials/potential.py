@@ -5,7 +5,12 @@ rotations and reflections nor permutations of like atoms change. Forces and stre
 
     F_j = −∂E/∂r_j,        stress = (∂E/∂strain) / volume,
 
-so forces sum to zero, and motion keeps the energy.
+so forces sum to zero, and motion keeps the energy. Where atoms are nearer to each other than any were in the data no
+descriptor keeps them apart; a repulsion that is zero in all that was learned from does,
+
+    Σ_{i<j} CORE · max(c_ij / r_ij − 1, 0)³,        c_ij the smallest distance of atoms of their species in the data,
+
+as screened nuclei repel each other at less than half of it, and softly where a structure is but a little tighter.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,6 +31,8 @@ from pinnkit.errors import BadInput
 from pinnkit.networks import MLP
 
 Array = NDArray[np.float64]
+CORE = 20.0  # eV
+TENTH = 0.1  # of the smallest distance, by which atoms are nearer, is as far outside as one spread of a descriptor
 
 
 @dataclass(frozen=True)
@@ -38,11 +45,19 @@ class Layers:
 
 
 class Potential(nn.Module):
-    """The mean of one or more members, which share their descriptors, in float64."""
+    """The mean of one or more members, which share their descriptors, in float64.
 
-    def __init__(self, descriptors: SymmetryFunctions, members: Sequence[AtomicEnergies], layers: Layers) -> None:
+    `closest` (S, S) are the smallest distances (Å) at which atoms of S species were seen.
+    """
+
+    closest: Tensor
+
+    def __init__(
+        self, descriptors: SymmetryFunctions, members: Sequence[AtomicEnergies], layers: Layers, closest: Tensor
+    ) -> None:
         super().__init__()
         self.descriptors, self.members, self.layers = descriptors, nn.ModuleList(members), layers
+        self.register_buffer("closest", closest)
 
     @property
     def species(self) -> tuple[str, ...]:
@@ -87,10 +102,15 @@ class Potential(nn.Module):
 
     def single(self) -> list["Potential"]:
         """Each member as a potential of its own."""
-        return [Potential(self.descriptors, [member], self.layers) for member in self.members]  # type: ignore[list-item]
+        return [Potential(self.descriptors, [one], self.layers, self.closest) for one in self.members]  # type: ignore[list-item]
 
     def spread(self, structure: Structure, pairs: Pairs | None = None) -> Labels:
-        """Standard deviations over the members: of the energy, of the force on each atom and of the stress."""
+        """Standard deviations over the members: of the energy, of the force on each atom and of the stress.
+
+        Raises BadInput for a single member.
+        """
+        if len(self.members) < 2:
+            raise BadInput("members", "one member has nobody to disagree with", "fit at least two")
         said = self.of_members(structure, pairs)
         energy, forces = np.std([one.energy for one in said]), np.std([one.forces for one in said], axis=0)
         stresses = [one.stress for one in said if one.stress is not None]
@@ -100,13 +120,21 @@ class Potential(nn.Module):
     def beyond(self, structure: Structure) -> Array:
         """How far the surroundings of each atom (n,) are outside of those learned from; 0: they are within.
 
-        It is the distance of the worst descriptor from the range in which it was seen, in units of its spread there.
+        It is the distance of the worst descriptor from the range in which it was seen, in units of its spread there, or
+        10 (c/r − 1) where another atom is at a distance r, nearer than the smallest one seen, c, if that is more.
         Outside a potential extrapolates (Behler 2015), and errors are those of no test. Raises BadInput.
         """
-        strained = _Strained(self, structure, None)
-        first = self.members[0]
+        strained, first = _Strained(self, structure, None), self.members[0]
         assert isinstance(first, AtomicEnergies)
-        return first.beyond(strained.values.detach(), strained.kinds).numpy()
+        found = first.beyond(strained.values.detach(), strained.kinds).numpy()
+        nearer = self.nearer(strained.d.detach(), strained.pairs, strained.kinds) / TENTH
+        np.maximum.at(found, strained.pairs.first, nearer.numpy())
+        return found
+
+    def nearer(self, d: Tensor, pairs: Pairs, kinds: Tensor) -> Tensor:
+        """max(c/r − 1, 0) of pairs (m,) with displacements (m, 3)."""
+        closest = self.closest[kinds[torch.as_tensor(pairs.first)], kinds[torch.as_tensor(pairs.second)]]
+        return (closest / d.norm(dim=1) - 1).clamp_min(0)
 
     def to_plain(self) -> dict[str, Any]:
         """Numbers and tensors from which `from_plain` makes it again."""
@@ -116,7 +144,7 @@ class Potential(nn.Module):
             "radial": [list(row) for row in functions.radial], "angular": [list(row) for row in functions.angular],
             "layers": {"widths": list(self.layers.widths), "activation": self.layers.activation,
                        "slope": self.layers.slope},
-            "members": [dict(member.state_dict()) for member in self.members],
+            "members": [dict(member.state_dict()) for member in self.members], "closest": self.closest,
         }  # fmt: skip
 
     @classmethod
@@ -131,7 +159,7 @@ class Potential(nn.Module):
         for state in plain["members"]:
             members.append(drawn(state["mean"], state["scale"], layers, torch.Generator()))
             members[-1].load_state_dict(state)
-        return cls(descriptors, members, layers)
+        return cls(descriptors, members, layers, plain["closest"])
 
 
 def gaussians(first: float, last: float, count: int, width: float = 1.0) -> tuple[Radial, ...]:
@@ -156,14 +184,17 @@ def drawn(mean: Tensor, scale: Tensor, layers: Layers, generator: torch.Generato
 class _Strained:
     """Descriptors (n, D) of a structure as a function of its displacements and of a strain, and what follows."""
 
-    def __init__(self, potential: Potential, structure: Structure, pairs: Pairs | None) -> None:
+    def __init__(self, potential: Potential, given: Structure, pairs: Pairs | None) -> None:
+        structure = Structure.of(given)
         self.structure, self.kinds = structure, potential.kinds(structure)
         self.pairs = potential.pairs(structure) if pairs is None else pairs
         self.d = torch.from_numpy(self.pairs.vectors(structure)).requires_grad_()
         self.values = potential.descriptors(self.d, self.pairs, self.kinds)
+        self.core = 0.5 * CORE * potential.nearer(self.d, self.pairs, self.kinds).pow(3).sum()
 
-    def labels(self, energy: Tensor) -> Labels:
+    def labels(self, learned: Tensor) -> Labels:
         """The energy with its derivatives: ∂E/∂d of each pair pulls its two atoms towards each other."""
+        energy = learned + self.core
         if len(self.d) == 0:
             zero = np.zeros_like(self.structure.positions)
             return Labels(float(energy.detach()), zero, None if self.structure.cell is None else np.zeros((3, 3)))

@@ -240,17 +240,15 @@ NONE = (None, None)
 
 def _verdict(evidence: Evidence, tolerance: float) -> str:
     errors, energies = evidence.errors, evidence.errors.energies[1]
-    if evidence.warning:
-        return f"untrusted: {evidence.warning}"
     if errors.force_rmse_relative is None:
         return "untrusted: the forces of the held-out structures do not vary, and judge nothing"
-    if errors.energy_rmse > max(RESOLVED, tolerance * 1e3 * float(np.std(energies))):
-        return f"untrusted: energies are {errors.energy_rmse:.2g} meV per atom off, beyond {RESOLVED:g} meV and " \
-               f"{tolerance:.1e} of how much they vary"  # fmt: skip
     if errors.force_rmse_relative > tolerance:
         return f"untrusted: forces are {errors.force_rmse_relative:.1e} of how much they vary off, " \
                f"beyond {tolerance:.1e}"  # fmt: skip
-    return "trusted"
+    if errors.energy_rmse > max(RESOLVED, tolerance * 1e3 * float(np.std(energies))):
+        return f"untrusted: energies are {errors.energy_rmse:.2g} meV per atom off, beyond {RESOLVED:g} meV and " \
+               f"{tolerance:.1e} of how much they vary"  # fmt: skip
+    return f"untrusted: in free motion {evidence.warning}" if evidence.warning else "trusted"
 
 
 def lines(metrics: Mapping[str, Any]) -> list[str]:

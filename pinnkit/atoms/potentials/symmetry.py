@@ -1,7 +1,7 @@
 """What symmetry is worth: a potential on symmetry functions beside a network on raw coordinates."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from pinnkit.atoms.potentials.fitting import compare, fit
 from pinnkit.atoms.potentials.lennard_jones import LennardJones, lowest
 from pinnkit.atoms.potentials.raw_coordinates import RawPotential
 from pinnkit.atoms.structure import Structure
-from pinnkit.settings import Settings
+from pinnkit.settings import Auto, Settings
 
 Array = NDArray[np.float64]
 ANGLES = 73
@@ -67,7 +67,8 @@ class Clusters:
     held_out: int = 60
 
     def contrast(self, settings: Settings) -> Contrast:
-        """Both models from each number of structures; the last ones are turned."""
+        """Both models from each number of structures, heads alone; the last ones are turned."""
+        settings = replace(settings, optimizer=Auto())
         pool = self._structures(settings.seed, 0, max(self.sizes))
         other = self._structures(settings.seed, 1, self.held_out)
         models: list[dict[str, Field]] = []

@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 from numpy.typing import NDArray
 
-from pinnkit.atoms.properties.validation import one_standard_error
 from pinnkit.drawing import COLOURS, GREY, INK, SMALL, TEXT, blank, legend_beside, math_label, plain_label, tidy
 
 Array = NDArray[np.float64]
@@ -17,11 +16,13 @@ CHOSEN, OTHER, BEYOND = COLOURS[0], COLOURS[1], COLOURS[2]
 LINES = ("-", "--", ":", "-.")  # of learning curves, together with eight colours
 MARKERS = "os^Dv"
 COLUMNS = 4  # of panels
+NARROW = 6  # factor over which 1, 2 and 5 times powers of ten are few
+FEW = 50  # factor over which decimals have room on the axis of a panel
 NORMAL = 1.96  # standard deviations on each side that hold 95 %
 
 
 def figures(found: Any) -> dict[str, Figure]:
-    """The figures of a property_study.ModelComparison by name; exponents where there are any."""
+    """The figures of a study.ModelComparison by name; exponents where there are any."""
     drawn = {"solution": _parity(found), "errors": _errors(found)}
     if found.metrics["exponents"]:
         drawn["exponents"] = _exponents(found)
@@ -35,7 +36,7 @@ def _label(found: Any, name: str) -> str:
 def _measure(found: Any, what: str) -> str:
     """What an axis of errors is called."""
     unit = found.problem.units.get(found.problem.target)
-    return f"{what} (relative)" if found.problem.relative else f"{what} [{unit}]" if unit else what
+    return f"{what} (relative)" if found.problem.relative else f"{what} ({unit})" if unit else what
 
 
 # --- parity -----------------------------------------------------------------------------------------------------------
@@ -55,7 +56,7 @@ def _parity(found: Any) -> Figure:
     for k in range(max(len(names) - columns, 0), len(names)):
         axes[k].xaxis.set_tick_params(labelbottom=True)
     unit = found.problem.units.get(found.problem.target)
-    quantity = math_label(found.problem.target) + (f" [{unit}]" if unit else "")
+    quantity = math_label(found.problem.target) + (f" ({unit})" if unit else "")
     figure.supxlabel(f"measured {quantity}", size=TEXT)
     figure.supylabel(f"predicted {quantity}", size=TEXT)
     return figure
@@ -68,13 +69,15 @@ def _panel(ax: Axes, found: Any, name: str) -> None:
     ax.plot(ends, ends, color=GREY, lw=0.8)
     if found.problem.relative:
         ax.set(xscale="log", yscale="log")
+        for axis in (ax.xaxis, ax.yaxis):
+            _plain_ticks(axis, [*ends], most=FEW)
     inside = np.clip(predicted, *ends)
     off, colour = inside != predicted, CHOSEN if name == found.chosen else OTHER
     ax.plot(y[~off], inside[~off], "o", ms=3.5, color=colour, alpha=0.8, mew=0)
     ax.plot(y[off], inside[off], "x", ms=5, color=INK, clip_on=not off.any())
     ax.set(xlim=ends, ylim=ends)
     ax.set_title(_label(found, name), size=SMALL, loc="left", color=INK)
-    said = f"{found.scores[name].rmse:.2g}" + (f"\n{off.sum()} off the scale" if off.any() else "")
+    said = f"RMSE {found.scores[name].rmse:.2g}" + (f"\n× {off.sum()} off the scale" if off.any() else "")
     ax.text(0.04, 0.96, said, transform=ax.transAxes, size=SMALL, va="top", color=colour if not off.any() else INK)
 
 
@@ -102,7 +105,7 @@ def _errors(found: Any) -> Figure:
         ax.plot([one["rmse"], one["extrapolation"]], [k, k], color=GREY, lw=0.8, zorder=1)
         ax.errorbar(one["rmse"], k, xerr=one["standard_error"], fmt="o", ms=6, color=colour, capsize=3, zorder=3)
         ax.plot(one["extrapolation"], k, "D", ms=5, mfc="white", mec=colour, zorder=2)
-    ax.axvline(one_standard_error(found.scores), color=INK, lw=0.8, ls="--", label="best + standard error")
+    ax.axvline(found.limit, color=INK, lw=0.8, ls="--", label="best + standard error")
     if found.problem.scatter:
         ax.axvline(found.problem.scatter, color=BEYOND, lw=1.5, label="scatter of the data")
     ax.plot([], [], "o", color=CHOSEN, label="cross-validated: chosen")
@@ -116,15 +119,19 @@ def _errors(found: Any) -> Figure:
     return figure
 
 
-def _plain_ticks(axis: Any, values: list[float]) -> None:
-    """Ticks at 1, 2 and 5 times powers of ten, written as decimals, where there are few decades."""
+def _plain_ticks(axis: Any, values: list[float], most: float = 1e3) -> None:
+    """Ticks at 1, 2 and 5 times powers of ten, or a few more, written as decimals, over less than a factor `most`.
+
+    Beyond, and in any case between these, nothing is written but at powers of ten.
+    """
     low, high = min(values), max(values)
-    if not 0 < low < high < 1e3 * low:
+    axis.set_minor_formatter(NullFormatter())
+    if not 0 < low < high < most * low:
         return
     decades = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1)
-    axis.set_major_locator(FixedLocator([m * 10.0**k for k in decades for m in (1, 2, 5)]))
+    steps = (1, 2, 5) if high > NARROW * low else (1, 1.5, 2, 3, 5, 7)
+    axis.set_major_locator(FixedLocator([m * 10.0**k for k in decades for m in steps]))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.set_minor_formatter(NullFormatter())
 
 
 # --- exponents and learning -------------------------------------------------------------------------------------------

@@ -18,8 +18,10 @@ from pinnkit.atoms.properties.validation import (
     Splits,
     Validation,
     is_relative,
+    one_standard_error,
     outer,
     rmse,
+    round_off,
     score,
     simplest,
     validated,
@@ -32,7 +34,7 @@ from pinnkit.settings import Settings
 from pinnkit.study import Study
 
 Array = NDArray[np.float64]
-TRUSTED = 0.1  # relative L2 error of a trusted answer where no accuracy is asked for: a material is rarely known better
+TRUSTED = 0.1  # error relative to the variation of the property, up to which an answer is trusted if none is asked for
 FRESH = 13  # stream of random numbers
 
 
@@ -169,8 +171,10 @@ class ModelComparison(Finding):
 
     kind: ClassVar[str] = "model_comparison"
     captions: ClassVar[Mapping[str, str]] = {
-        "solution": "Predicted against measured values of each model, each predicted without having seen it.",
-        "errors": "Cross-validated errors with standard errors, and errors on the materials beyond all seen ones.",
+        "solution": "Predicted against measured values of each model, each predicted without having seen it. RMSE: the "
+        "root-mean-square error over all repeats of cross-validation; crosses stand for predictions off the scale.",
+        "errors": "Cross-validated errors with standard errors, and errors on the materials beyond all seen ones. The "
+        "simplest model left of the dashed line is chosen.",
         "exponents": "Exponents of the power law as fitted, with intervals of 95 %, and those of the law.",
         "learning": "Errors on materials left out against the number of samples learned from.",
     }
@@ -185,6 +189,11 @@ class ModelComparison(Finding):
         """Cross-validated errors by model, from the simplest."""
         predicted = self.validation.predicted
         return {name: score(values, self.problem.y, self.problem.relative) for name, values in predicted.items()}
+
+    @property
+    def limit(self) -> float:
+        """The cross-validated error up to which a model may be chosen."""
+        return one_standard_error(self.scores, round_off(self.problem.y, self.problem.relative))
 
     @property
     def history(self) -> list[dict[str, Any]]:  # type: ignore[override]
@@ -221,10 +230,31 @@ class ModelComparison(Finding):
         predicted = {f"predicted_{name}": values for name, values in self.validation.predicted.items()}
         return {"points": self.problem.x, "values": self.problem.y, **predicted}
 
+    @property
+    def tiles(self) -> Mapping[str, Any]:
+        """The model chosen and the best of the others, with their errors, and what the verdict goes by."""
+        errors = self.metrics["cross_validated_errors"]
+        others = {name: one["rmse"] for name, one in errors.items() if name != self.chosen}
+        measure = f"{self.metrics['measure']} error, cross-validated"
+        found = {"chosen": self._label(self.chosen), f"its {measure}": _with_error(errors[self.chosen])}
+        if others:
+            best = min(others, key=others.__getitem__)
+            found[f"that of the best of the others: {self._label(best)}"] = _with_error(errors[best])
+        return found | {
+            "its error beyond the data": errors[self.chosen]["extrapolation"],
+            "error relative to the variation of the property": self.metrics["relative_to_variation"],
+            "seconds of training": self.metrics["seconds"]["train"],
+        }
+
+    def _label(self, name: str) -> str:
+        return self.problem.candidates.models[name].label
+
     def lines(self) -> list[str]:
-        """Each model's errors, and the exponents."""
-        m, label = self.metrics, self.problem.candidates.models[self.chosen].label
-        said = [f"  {'chosen':<18} {label}, the simplest model within one standard error of the best"]
+        """What the verdict goes by, each model's errors, and the exponents."""
+        m, label = self.metrics, self._label(self.chosen)
+        asked = self.settings.tolerance or TRUSTED
+        said = [f"  {'judged by':<18} {m['relative_to_variation']:.2e} of the variation, trusted up to {asked:g}"]
+        said.append(f"  {'chosen':<18} {label}, the simplest model within one standard error of the best")
         said.append(
             f"  {'errors':<18} {m['measure']}, cross-validated; beyond the data, along {m['extrapolated_along']}"
         )
@@ -242,7 +272,8 @@ class ModelComparison(Finding):
         told = {
             "descriptors": {name: np.asarray(column, dtype=float).tolist() for name, column in p.descriptors.items()},
             "values": p.y.tolist(), "target": p.target, "units": dict(p.units), "folds": p.folds, "repeats": p.repeats,
-            "models": None if p.models is None else list(p.models), "scatter": p.scatter, "name": p.name,
+            "models": None if p.models is None else list(p.models), "scatter": p.scatter,
+            "name": p.name, "title": p.title, "description": p.description,
             "law": None if p.law is None else p.law.to_plain(),
             "rivals": {name: law.to_plain() for name, law in p.rivals.items()},
         }  # fmt: skip
@@ -277,7 +308,7 @@ def _fitted(problem: PropertyRegression, seed: int) -> dict[str, Fitted]:
 
 def _metrics(found: ModelComparison, seconds: float) -> dict[str, Any]:
     problem, settings, scores = found.problem, found.settings, found.scores
-    chosen = simplest(scores)
+    chosen = simplest(scores, round_off(problem.y, problem.relative))
     fresh = problem.fresh(settings.evaluation.points, settings.seed)
     predicted, truth = _judged(found, chosen, fresh)
     worst, _ = worst_field(predicted[:, None], truth[:, None])
@@ -290,13 +321,17 @@ def _metrics(found: ModelComparison, seconds: float) -> dict[str, Any]:
     )  # fmt: skip
     where = outer(problem.x, problem.y)
     return {
-        **usual, "measure": "relative" if problem.relative else "absolute",
+        **usual, "relative_to_variation": worst, "measure": "relative" if problem.relative else "absolute",
         "cross_validated_errors": {
             name: _errors(found, name, one, where.beyond, fresh) for name, one in scores.items()
         },
         "chosen": chosen, "exponents": _exponents(problem), "extrapolated_along": problem.columns[where.column],
         "left_out": dict(problem.candidates.left_out),
     }  # fmt: skip
+
+
+def _with_error(one: Mapping[str, float]) -> str:
+    return f"{one['rmse']:.3g} ± {one['standard_error']:.2g}"
 
 
 def _judged(found: ModelComparison, chosen: str, fresh: tuple[Array, Array] | None) -> tuple[Array, Array]:

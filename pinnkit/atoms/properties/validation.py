@@ -10,7 +10,8 @@ error counts materials, not repeats, which are no new data: with s_i the mean ov
     rmse² = mean s,     SE(rmse²) = std s / √n,     SE(rmse) = SE(rmse²) / (2 rmse).
 
 The one-standard-error rule (Breiman, Friedman, Olshen & Stone 1984) takes the simplest model whose rmse is at most that
-of the best plus its standard error.
+of the best plus its standard error. Where data have no scatter the error of a law is the rounding of its logarithms,
+which says nothing of the law: what is below `ROUND_OFF` of the size of the values counts as exact, too.
 """
 
 import math
@@ -28,6 +29,7 @@ Rows = NDArray[np.int64]
 
 SPLITS, DRAWS = 11, 12  # streams of random numbers
 CURVE_SIZES, CURVE_DRAWS = 5, 10
+ROUND_OFF = 1e-12  # relative: logarithms up to models.LARGEST are rounded by 3e-14, and some ten of them are added
 
 
 class Score(NamedTuple):
@@ -112,16 +114,21 @@ def score(predicted: Array, values: Array, relative: bool) -> Score:
     return Score(root, deviation / (2 * root) if root > 0 else 0.0)
 
 
-def simplest(scores: Mapping[str, Score]) -> str:
+def simplest(scores: Mapping[str, Score], exact: float = 0.0) -> str:
     """By the one-standard-error rule; models come from the simplest to the most flexible."""
-    limit = one_standard_error(scores)
+    limit = one_standard_error(scores, exact)
     return next(name for name, one in scores.items() if one.rmse <= limit)
 
 
-def one_standard_error(scores: Mapping[str, Score]) -> float:
-    """The least rmse plus its standard error."""
+def one_standard_error(scores: Mapping[str, Score], exact: float = 0.0) -> float:
+    """The least rmse plus its standard error, or the error up to which all are exact, if that is greater."""
     best = min(scores.values(), key=lambda one: one.rmse)
-    return best.rmse + best.standard_error
+    return max(best.rmse + best.standard_error, exact)
+
+
+def round_off(y: Array, relative: bool) -> float:
+    """The rmse of predictions of values (n,) that are exact but for rounding."""
+    return ROUND_OFF if relative else ROUND_OFF * float(np.sqrt(np.mean(y**2)))
 
 
 def parts(n: int, how: Splits, repeat: int) -> list[Rows]:
