@@ -232,7 +232,7 @@ class EnergyCurve(Finding):
         "solution": "Energy and pressure over volume, with physics and its band, and without. Where it is shaded there "
         "are no data.",
         "truth": "Distance from the true energy: with physics and its band, of networks without, and of closed forms "
-        "fitted to the same energies.",
+        "fitted to the same energies; beyond 1 meV the scale is logarithmic.",
         "parameters": "Equilibrium volume, bulk modulus and its pressure derivative as each way finds them, with two "
         "standard deviations to each side; dotted what is true, or else known.",
     }

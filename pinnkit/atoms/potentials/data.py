@@ -1,7 +1,8 @@
 """Structures with energies and forces: from thermal motion, from shaken and strained crystals, from a file."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -72,8 +73,10 @@ class Thermal:
             raise BadInput("temperatures", "there are none", "give at least one, in K")
         for temperature in self.temperatures:
             convert(Annotated[float, Between(0, HOTTEST, above=True)], temperature, "temperatures")
-        for one in self.crystals:
-            self._check_motion(one, max(self.temperatures))
+        hottest = max(self.temperatures)
+        with _blaming(hottest):
+            for one in self.crystals:
+                check_start(one, self.timestep, hottest)
         cases = len(self.crystals) * len(self.temperatures)
         _check_count("count", self.count, math.ceil(FEWEST / cases))
 
@@ -83,17 +86,24 @@ class Thermal:
         train = self._runs(self.crystals, warm, seed, 0)
         return Labelled(train, self._runs(self.held_out_crystals, between, seed, 1))
 
-    def _check_motion(self, crystal: Structure, temperature: float) -> None:
-        try:
-            check_start(crystal, self.timestep, temperature)
-        except BadInput as bad:
-            raise BadInput("temperatures", f"at {temperature:g} K {bad.what}", "take lower ones") from None
-
     def _runs(self, crystals: Sequence[Structure], warm: Sequence[float], seed: int, part: int) -> list[Structure]:
         cases = [(crystal, temperature) for crystal in crystals for temperature in warm]
         draws = np.random.default_rng([seed, 5, part]).integers(2**31, size=len(cases))
-        return [one for (crystal, warmth), draw in zip(cases, draws, strict=True)
-                for one in thermal(self.field, crystal, warmth, self.count, self.timestep, int(draw))]  # fmt: skip
+        found = []
+        for (crystal, warmth), draw in zip(cases, draws, strict=True):
+            with _blaming(warmth):
+                found += thermal(self.field, crystal, warmth, self.count, self.timestep, int(draw))
+        return found
+
+
+@contextmanager
+def _blaming(temperature: float) -> Iterator[None]:
+    """Steps are ours: where they are too long it is the temperature that is too high."""
+    try:
+        yield
+    except BadInput as bad:
+        what = f"at {temperature:g} K the true motion fails: {bad.what}"
+        raise BadInput("temperatures", what, "take lower ones") from None
 
 
 def thermal(

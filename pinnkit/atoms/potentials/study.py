@@ -121,7 +121,8 @@ class LearnedPotential(Finding):
         "solution": "Components of forces on atoms of structures never seen: predicted against true.",
         "truth": "Energies of the same structures, per atom.",
         "drift": "Total energy per atom in free motion: above under forces without an energy, and on the same scale "
-        "under derivatives of one; below the latter alone, on a scale of its own.",
+        "under derivatives of one; below the latter alone, on a scale of its own. At the start half of the kinetic "
+        "energy becomes potential energy, and the error of the steps takes its usual size.",
         "symmetry": "What the same clusters teach two models, and their energies of one cluster turned round.",
         "spread": "Disagreement of the committee about the force on an atom, against its true error.",
     }
@@ -265,6 +266,8 @@ def lines(metrics: Mapping[str, Any]) -> list[str]:
     if metrics["rank_correlation"] is not None:
         told = f"{metrics['members']} members, rank correlation of spread and error {metrics['rank_correlation']:.2f}"
         said.append(f"  {'committee':<18} {told}")
+    if metrics.get("active"):
+        said.append(f"  {'active learning':<18} structures added: {', '.join(map(str, metrics['active']))}")
     if metrics["contrast"] is not None:
         ends = [f"{name} {values[-1]:.2g}" for name, values in metrics["contrast"]["force_rmse_relative"].items()]
         said.append(f"  {'symmetry':<18} {', '.join(ends)}")
