@@ -16,10 +16,11 @@ others to use (all); laws are tried if the target is kappa and their columns are
 """
 
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
-from pinnkit import BadInput
+from pinnkit import BadInput, Between
 from pinnkit.atoms import Law, PropertyRegression
 
 FREE, NUMBERS = {"M": 1, "theta": 3, "delta": 1}, {"gamma": -2, "n": -2 / 3}
@@ -37,9 +38,11 @@ def materials(count, rng):
     return {"M": M, "theta": theta, "delta": delta, "gamma": gamma, "n": rng.integers(2, 13, count).astype(float)}
 
 
-def problem(samples: int = 30, scatter: float = 0.15, disorder: float = 0.0, noise_seed: int = 0, folds: int = 5,
-            repeats: int = 4, data: str | None = None, target: str = "kappa", descriptors: list[str] | None = None,
-            models: list[str] | None = None) -> PropertyRegression:  # fmt: skip
+def problem(
+    samples: int = 30, scatter: float = 0.15, disorder: float = 0.0,
+    noise_seed: Annotated[int, Between(0, 2**63 - 1)] = 0, folds: int = 5, repeats: int = 4, data: str | None = None,
+    target: str = "kappa", descriptors: list[str] | None = None, models: list[str] | None = None,
+) -> PropertyRegression:  # fmt: skip
     choices = {"folds": folds, "repeats": repeats, "models": models} | ({} if target != "kappa" else LAWS)
     if data:
         title = f"Choosing a model of {target}, by the materials of {Path(data).name}"

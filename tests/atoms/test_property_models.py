@@ -242,11 +242,15 @@ def test_models_that_are_exact_but_for_rounding_are_equal() -> None:
 
 
 def test_folds_divide_the_rows_evenly_and_differ_between_repeats() -> None:
-    first, second = (parts(23, Splits(5, 2, 0), repeat) for repeat in range(2))
+    rows = np.random.default_rng(0).normal(size=(23, 2))
+    first, second = (parts(rows, Splits(5, 2, 0), repeat) for repeat in range(2))
     for division in (first, second):
         assert_array_equal(np.sort(np.concatenate(division)), np.arange(23))
         assert {len(rows) for rows in division} == {4, 5}
     assert not np.array_equal(first[0], second[0])
+    copies = rows[np.arange(46) % 23]
+    for fold in parts(copies, Splits(5, 2, 0), 0):
+        assert_array_equal(np.sort(fold % 23)[::2], np.sort(fold % 23)[1::2])
 
 
 class Remembering(Model):

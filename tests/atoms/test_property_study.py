@@ -345,3 +345,29 @@ def test_the_default_run_chooses_the_law_among_all_models() -> None:
     assert metrics["chosen"] == "law" and metrics["verdict"] == "trusted" and len(errors) == 11
     for name in ("network_of_logarithms", "process_of_logarithms", "gaussian_process"):
         assert errors[name]["against_truth"] > 2 * errors["law"]["against_truth"]
+
+
+def test_a_descriptor_that_is_named_twice_is_refused(tmp_path: Path) -> None:
+    """It once made the target a descriptor."""
+    rng = np.random.default_rng(0)
+    path = tmp_path / "noise.csv"
+    path.write_text("a,b,y\n" + "\n".join(",".join(map(repr, row)) for row in rng.normal(size=(20, 3)).tolist()))
+    for build in (lambda: PropertyRegression.from_csv(path, "y", ["a", "a"]),
+                  lambda: PropertyRegression.from_csv(path, "y").by(["b", "b"])):  # fmt: skip
+        with pytest.raises(BadInput, match=r"^problem\.descriptors: '[ab]' is named twice"):
+            build()
+
+
+def test_copies_of_noise_are_not_learned_by_heart() -> None:
+    """Each of eight materials five times: folds keep copies together."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(8, 2)).repeat(5, 0), rng.normal(size=8).repeat(5)
+    problem = PropertyRegression({"a": x[:, 0], "b": x[:, 1]}, y, "y", folds=4, repeats=1, models=["linear"])
+    found = solve(problem)
+    assert found.metrics["verdict"].startswith("untrusted") and found.metrics["relative_to_variation"] > 0.5
+
+
+def test_numbers_whose_squares_vanish_are_refused() -> None:
+    rng = np.random.default_rng(0)
+    with pytest.raises(BadInput, match="give it in smaller units"):
+        PropertyRegression({"a": rng.normal(size=20)}, 1e-200 * rng.normal(size=20), "y")

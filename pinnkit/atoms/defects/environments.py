@@ -39,6 +39,12 @@ class Environments:
         kept = owner >= 0
         return Environments(self.vectors[kept], self.kinds[kept], owner[kept], len(which))
 
+    def occupied(self, radius: float) -> NDArray[np.bool_]:
+        """Whether an atom is that near to each centre, in Å, (n,)."""
+        found = np.zeros(self.count, dtype=bool)
+        found[self.owner[np.square(self.vectors).sum(1) < radius**2]] = True
+        return found
+
     def within(self, cutoff: float) -> "Environments":
         """Without the atoms that are not closer than that, in Å."""
         return self.only(np.square(self.vectors).sum(1) < cutoff**2)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from pinnkit.atoms.defects.contrastive import Encoder, Learned, Training, learn, nearest
@@ -36,6 +36,7 @@ NOVEL = 3  # steps of learning what is novel, for each of the representation's
 LEVELS = 8  # of noise, up to that of training
 BEYOND = 0.5  # in d: how far others are seen beyond the cutoff before they are put out of order
 LEAST_OTHERS = 100  # so many that some are left where nothing changed in most
+CENTRE = 0.35  # in d: an atom that is as near stands at the site
 ALARM = 0.01  # share of views of known defects that are said to be of none
 BOUNDS: Mapping[str, Any] = {
     "noise": Annotated[float, Between(0, 0.3)],
@@ -189,6 +190,7 @@ class DefectRepresentation(Finding):
     known: Array  # (n, d)
     labels: Index  # (n,), of the known views
     judged: HeldOut
+    occupied: Array  # (defects,), shares of the known views of each that have an atom at the centre
     novelty: Novelty
     settings: Settings
     history: Sequence[Mapping[str, Any]] = ()
@@ -221,11 +223,15 @@ class DefectRepresentation(Finding):
         `classify(crystal, range(len(crystal)))`. What is none of the defects is most similar to one of them, too;
         `Match.known` is then False, as far as it can be told. Raises BadInput.
         """
-        features = self.learned.features(self._seen(seen, sites))
+        environments = self._seen(seen, sites)
+        features = self.learned.features(environments)
         found = self.learned.of(features)
         near = nearest(found, self.known)
-        similar = (found * self.known[near]).sum(1)
-        names, typical = [self.problem.names[k] for k in self.labels[near]], self.novelty.typical(features)
+        similar, kinds = (found * self.known[near]).sum(1), self.labels[near]
+        centred = environments.occupied(CENTRE * self.problem.crystals.distance)
+        contradicted = np.abs(self.occupied[kinds] - centred) >= 1 - ALARM
+        typical = np.where(contradicted, 0.0, self.novelty.typical(features))
+        names = [self.problem.names[k] for k in kinds]
         return [Match(*one) for one in zip(names, similar.tolist(), typical.tolist(), strict=True)]
 
     def _seen(self, seen: Any, sites: ArrayLike | None) -> Environments:
@@ -293,7 +299,7 @@ class DefectRepresentation(Finding):
             "study": told | choices, "crystals": crystals | {"species": list(p.crystals.species)},
             "mean": model.scale.mean, "deviation": model.scale.deviation, "encoder": model.encoder.state_dict(),
             "known": torch.from_numpy(self.known), "labels": torch.from_numpy(self.labels),
-            "judged": self.judged.to_plain(), "novelty": self.novelty.to_plain(),
+            "judged": self.judged.to_plain(), "novelty": self.novelty.to_plain(), "occupied": self.occupied.tolist(),
             "history": [dict(row) for row in self.history], "settings": self.settings.to_mapping(),
             "metrics": dict(self.metrics),
         }  # fmt: skip
@@ -303,7 +309,7 @@ class DefectRepresentation(Finding):
         """What `to_plain` was given."""
         crystals = Crystals(**{**plain["crystals"], "species": tuple(plain["crystals"]["species"])})
         problem = CrystalDefects(**plain["study"], crystals=crystals)
-        if "novelty" not in plain:
+        if not {"novelty", "occupied"} <= plain.keys():
             raise CheckpointUnusable("it was written by an older version, with other descriptors; run it again")
         scale = Scale(plain["mean"], plain["deviation"])
         encoder = Encoder(len(scale.mean), problem.width, problem.dimension, torch.Generator())
@@ -311,8 +317,8 @@ class DefectRepresentation(Finding):
         learned = Learned(Invariants(crystals.distance, crystals.cutoff), scale, encoder)
         return cls(
             problem, learned, plain["known"].numpy(), plain["labels"].numpy(), HeldOut.from_plain(plain["judged"]),
-            Novelty.from_plain(plain["novelty"]), Settings.from_mapping(plain["settings"]), plain["history"],
-            plain["metrics"],
+            np.array(plain["occupied"]), Novelty.from_plain(plain["novelty"]),
+            Settings.from_mapping(plain["settings"]), plain["history"], plain["metrics"],
         )  # fmt: skip
 
 
@@ -320,7 +326,8 @@ class Match(NamedTuple):
     """A defect, the cosine of the angle to a view of it, and how typical what was seen is of known defects.
 
     Of held-out views of known defects the share `typical` speaks as much against any known defect, or more: a conformal
-    p-value, see novelty. With n of them it is 1/(1 + n) at least.
+    p-value, see novelty. With n of them it is 1/(1 + n) at least, and 0 where an atom is at a site at which that defect
+    has none, or none where it has one.
     """
 
     defect: str
@@ -350,13 +357,20 @@ def represent(problem: CrystalDefects, settings: Settings) -> DefectRepresentati
     described = represented.described(unseen)
     novelty = _novelty(problem, invariants, (one[0], other[0]), described[0], seed)
     judged, known = HeldOut.of(represented(described), truth), represented(one)
+    occupied = _shares(first.occupied(CENTRE * problem.crystals.distance), labels, len(problem.kinds))
     found = DefectRepresentation(
-        problem, learned, known["contrastive"], labels, judged, novelty, settings, _history(represented)
+        problem, learned, known["contrastive"], labels, judged, occupied, novelty, settings, _history(represented)
     )
     curves = _curves(found, represented, known, np.random.default_rng([seed, CURVES]))
     strange = problem.draw_others(ASKED, UNSEEN, np.random.default_rng([seed, FRESH]))
     said = found.novelty.unknown(invariants(strange), ALARM)
     return replace(found, metrics=_metrics(found, curves, said, seconds, time.perf_counter() - began))
+
+
+def _shares(centred: NDArray[np.bool_], labels: Index, count: int) -> Array:
+    """Of each defect (count,) the share of its views (n,) with an atom at the centre."""
+    views = np.bincount(labels, minlength=count)
+    return np.asarray(np.bincount(labels, centred, minlength=count) / np.maximum(views, 1))
 
 
 def _novelty(

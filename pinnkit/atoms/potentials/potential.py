@@ -32,7 +32,7 @@ from pinnkit.networks import MLP
 
 Array = NDArray[np.float64]
 CORE = 20.0  # eV
-TENTH = 0.1  # of the smallest distance, by which atoms are nearer, is as far outside as one spread of a descriptor
+NEARER = 0.03  # share of the smallest distance, by which atoms are nearer, that counts as one spread of a descriptor
 
 
 @dataclass(frozen=True)
@@ -120,16 +120,16 @@ class Potential(nn.Module):
     def beyond(self, structure: Structure) -> Array:
         """How far the surroundings of each atom (n,) are outside of those learned from; 0: they are within.
 
-        It is the distance of the worst descriptor from the range in which it was seen, in units of its spread there, or
-        10 (c/r − 1) where another atom is at a distance r, nearer than the smallest one seen, c, if that is more.
-        Outside a potential extrapolates (Behler 2015), and errors are those of no test. Raises BadInput.
+        It is the distance of the worst descriptor from the range in which it was seen, in units of its spread there,
+        and (c/r − 1)/0.03 more where another atom is at a distance r, nearer than the smallest one seen, c. Outside a
+        potential extrapolates (Behler 2015), and errors are those of no test. Raises BadInput.
         """
         strained, first = _Strained(self, structure, None), self.members[0]
         assert isinstance(first, AtomicEnergies)
         found = first.beyond(strained.values.detach(), strained.kinds).numpy()
-        nearer = self.nearer(strained.d.detach(), strained.pairs, strained.kinds) / TENTH
-        np.maximum.at(found, strained.pairs.first, nearer.numpy())
-        return found
+        nearest, nearer = np.zeros(len(found)), self.nearer(strained.d.detach(), strained.pairs, strained.kinds)
+        np.maximum.at(nearest, strained.pairs.first, nearer.numpy())
+        return np.asarray(found + nearest / NEARER)
 
     def nearer(self, d: Tensor, pairs: Pairs, kinds: Tensor) -> Tensor:
         """max(c/r − 1, 0) of pairs (m,) with displacements (m, 3)."""

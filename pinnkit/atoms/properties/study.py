@@ -11,12 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from pinnkit.atoms.properties.laws import Candidates, Law, candidates
 from pinnkit.atoms.properties.models import Fitted, Model, coefficients, logarithms
-from pinnkit.atoms.properties.table import check_positive, check_size, check_table, read_table
+from pinnkit.atoms.properties.table import check_once, check_positive, check_size, check_table, read_table
 from pinnkit.atoms.properties.validation import (
     Rows,
     Score,
     Splits,
     Validation,
+    groups,
     is_relative,
     one_standard_error,
     outer,
@@ -74,7 +75,7 @@ class PropertyRegression(Study):
         convert(Annotated[int, Between(2, 1000)], self.folds, "problem.folds")
         convert(Annotated[int, Between(1, 100)], self.repeats, "problem.repeats")
         check_table(self.descriptors, self.values, self.target)
-        check_size(len(self.y), len(self.columns), self.folds)
+        check_size(int(groups(self.x).max()) + 1, len(self.columns), self.folds)
         check_positive({name: self.descriptors[name] for name in self._in_laws()}, self.target)
         self._check_models()
 
@@ -91,6 +92,7 @@ class PropertyRegression(Study):
 
     def by(self, names: Sequence[str] | None) -> "PropertyRegression":
         """With those descriptors alone; None: with all. Raises BadInput."""
+        check_once(names or (), "problem.descriptors")
         for name in names or ():
             if name not in self.descriptors:
                 raise BadInput("problem.descriptors", f"there is no column {name!r}", choose_from(name, self.columns))

@@ -13,7 +13,7 @@ from pinnkit.errors import BadInput
 from pinnkit.measurements import read_columns
 
 Array = NDArray[np.float64]
-LARGEST = 1e100  # magnitude of what squares can be summed of
+SMALLEST, LARGEST = 1e-100, 1e100  # magnitudes of what squares can be summed of
 CONSTANT = 1e-12  # relative variation that is round-off
 
 
@@ -29,6 +29,7 @@ def read_table(path: str | Path, target: str, descriptors: Sequence[str] | None 
 
     Raises BadInput with file, line and column.
     """
+    check_once(descriptors or (), "problem.descriptors")
     read_columns(path, [target], key="problem.data")
     names = list(descriptors or (name for name in _header(path) if name != target))
     if not names:
@@ -39,6 +40,13 @@ def read_table(path: str | Path, target: str, descriptors: Sequence[str] | None 
         remedy = bad.remedy if descriptors else f"{bad.remedy}, or name the columns to use in problem.descriptors"
         raise BadInput(bad.key, bad.what, remedy) from None
     return Table(dict(zip(names, table.T, strict=False)), table[:, -1])
+
+
+def check_once(names: Sequence[str], key: str) -> None:
+    """Raises BadInput for a name that comes twice."""
+    for name in names:
+        if list(names).count(name) > 1:
+            raise BadInput(key, f"{name!r} is named twice", "name each of them once")
 
 
 def _header(path: str | Path) -> list[str]:
@@ -66,6 +74,8 @@ def _check_column(name: str, column: ArrayLike, rows: int) -> None:
         raise BadInput("problem.data", what, "give one number a row")
     for row in np.flatnonzero(~(np.abs(values) < LARGEST)):
         raise BadInput("problem.data", f"{name} is {values[row]} in row {row + 1}", "give finite numbers")
+    if np.abs(values).max() < SMALLEST and values.any():
+        raise BadInput("problem.data", f"{name} is {np.abs(values).max():g} at most", "give it in smaller units")
     if rows > 1 and np.ptp(values) <= CONSTANT * np.abs(values).max():
         what = f"{name} is {values[0]:g} in every row, which tells nothing"
         raise BadInput("problem.data", what, "leave the column out, or give materials in which it varies")

@@ -131,16 +131,24 @@ def round_off(y: Array, relative: bool) -> float:
     return ROUND_OFF if relative else ROUND_OFF * float(np.sqrt(np.mean(y**2)))
 
 
-def parts(n: int, how: Splits, repeat: int) -> list[Rows]:
-    """The rows of each fold, of sizes that differ by one at most."""
-    return np.array_split(np.random.default_rng([how.seed, SPLITS, repeat]).permutation(n), how.folds)
+def groups(x: Array) -> Rows:
+    """Numbers (n,), from 0, that rows (n, d) share with their copies, in the order in which they come."""
+    _, first, group = np.unique(x, axis=0, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[group.ravel()]
+
+
+def parts(x: Array, how: Splits, repeat: int) -> list[Rows]:
+    """The rows of each fold, of sizes that differ by one at most but for copies, which stay together."""
+    group = groups(x)
+    order = np.random.default_rng([how.seed, SPLITS, repeat]).permutation(group.max() + 1)
+    return [np.flatnonzero(np.isin(group, fold)) for fold in np.array_split(order, how.folds)]
 
 
 def cross_validated(model: Model, x: Array, y: Array, how: Splits) -> Array:
     """Predictions (repeats, n), each by a model that has not seen the value; all models see the same folds."""
     found = np.empty((how.repeats, len(y)))
     for repeat in range(how.repeats):
-        for rows in parts(len(y), how, repeat):
+        for rows in parts(x, how, repeat):
             rest = np.setdiff1d(np.arange(len(y)), rows)
             found[repeat, rows] = model.fit(x[rest], y[rest], how.seed).predict(x[rows])
     return found
@@ -176,5 +184,8 @@ def learning_curve(model: Model, x: Array, y: Array, sizes: Sequence[int], relat
 
 
 def _square(model: Model, x: Array, y: Array, order: Rows, size: int, relative: bool, seed: int) -> float:
-    seen, unseen = order[:size], order[size:]
+    group, seen = groups(x), order[:size]
+    unseen = np.setdiff1d(order[size:], np.flatnonzero(np.isin(group, group[seen])))
+    if not len(unseen):
+        return 0.0
     return rmse(model.fit(x[seen], y[seen], seed).predict(x[unseen]), y[unseen], relative) ** 2
