@@ -101,6 +101,7 @@ def pinn(
 class StandInResult:
     metrics: dict[str, Any]
     missed_tolerance: bool = False
+    remedy: str = "take more points"
 
 
 @dataclass
