@@ -4,6 +4,9 @@
 6 input/output · 75 preempted, can resume · 130 interrupted.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class PinnkitError(Exception):
     """A failure that is explained to the user in one line, without a traceback."""
@@ -19,6 +22,15 @@ class BadInput(PinnkitError):
     def __init__(self, key: str, what: str, remedy: str) -> None:
         super().__init__(f"{key}: {what}; {remedy}")
         self.key, self.what, self.remedy = key, what, remedy
+
+
+@contextmanager
+def about(key: str, before: str = "", remedy: str | None = None) -> Iterator[None]:
+    """Tell of bad input inside by another key, with words before it, and with another remedy if one is given."""
+    try:
+        yield
+    except BadInput as bad:
+        raise BadInput(key, f"{before}{bad.what}", remedy or bad.remedy) from None
 
 
 class Diverged(PinnkitError):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pinnkit.errors import BadInput
+from pinnkit.errors import BadInput, about
 
 Array = NDArray[np.float64]
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -35,10 +35,8 @@ def read_named(
     path: str | Path, columns: Sequence[str], more: Sequence[str] = (), key: str = "data"
 ) -> dict[str, Array]:
     """The same, column by column (n,)."""
-    try:
+    with about(key):
         return _table(path, columns, more)
-    except BadInput as bad:
-        raise BadInput(key, bad.what, bad.remedy) from None
 
 
 def _table(path: str | Path, columns: Sequence[str], more: Sequence[str]) -> dict[str, Array]:

@@ -45,7 +45,7 @@ def problem(
         explore, species = Exploration(field, start, 2 * temperature, timestep, disagreement=0.2), ("Cu",)
     else:
         source, explore = FromFile(data), None
-        structures = source.structures()
+        structures = source.structures
         start, species = structures[0], tuple(sorted({name for one in structures for name in one.species}))
     of_distances = gaussians(0.34 * cutoff, 0.957 * cutoff, radial, width=1.4)
     of_angles = usual_symmetry_functions(species, cutoff).angular if angular else ()

@@ -270,6 +270,9 @@ def test_nothing_is_predicted_that_was_seen() -> None:
     assert found.predicted["it"].shape == (3, 20) and not found.predicted["it"].any()
     assert found.beyond["it"].shape == (6,) and not found.beyond["it"].any()
     assert learning_curve(Remembering(), x, y + 1, [5, 10], False, 0)[0] > 0
+    copies, values = x.repeat(3, 0), y.repeat(3)
+    assert not validated({"it": Remembering()}, copies, values, Splits(4, 3, 0)).predicted["it"].any()
+    assert learning_curve(Remembering(), copies, np.ones(60), [5, 10, 19], False, 0) == [1.0, 1.0, 1.0]
 
 
 def test_cross_validation_leaving_one_out_is_the_closed_form() -> None:

@@ -1,9 +1,10 @@
 """Structures with energies and forces: from thermal motion, from shaken and strained crystals, from a file."""
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, NamedTuple, Protocol
@@ -16,7 +17,7 @@ from pinnkit.atoms.potentials.dynamics import HOTTEST, check_start, masses_of, s
 from pinnkit.atoms.potentials.field import Field, labelled
 from pinnkit.atoms.structure import Array, Structure
 from pinnkit.conversion import Between, convert
-from pinnkit.errors import BadInput
+from pinnkit.errors import BadInput, about
 
 EQUILIBRATION, STRIDE = 200, 60  # steps, to begin with and between two structures that are kept
 FRICTION = 0.02  # 1/fs
@@ -74,7 +75,7 @@ class Thermal:
         for temperature in self.temperatures:
             convert(Annotated[float, Between(0, HOTTEST, above=True)], temperature, "temperatures")
         hottest = max(self.temperatures)
-        with _blaming(hottest):
+        with _too_hot(hottest):
             for one in self.crystals:
                 check_start(one, self.timestep, hottest)
         cases = len(self.crystals) * len(self.temperatures)
@@ -91,19 +92,14 @@ class Thermal:
         draws = np.random.default_rng([seed, 5, part]).integers(2**31, size=len(cases))
         found = []
         for (crystal, warmth), draw in zip(cases, draws, strict=True):
-            with _blaming(warmth):
+            with _too_hot(warmth):
                 found += thermal(self.field, crystal, warmth, self.count, self.timestep, int(draw))
         return found
 
 
-@contextmanager
-def _blaming(temperature: float) -> Iterator[None]:
+def _too_hot(temperature: float) -> AbstractContextManager[None]:
     """Steps are ours: where they are too long it is the temperature that is too high."""
-    try:
-        yield
-    except BadInput as bad:
-        what = f"at {temperature:g} K the true motion fails: {bad.what}"
-        raise BadInput("temperatures", what, "take lower ones") from None
+    return about("temperatures", f"at {temperature:g} K the true motion fails: ", "take lower ones")
 
 
 def thermal(
@@ -171,13 +167,14 @@ class FromFile:
     path: str | Path
 
     def __call__(self, seed: int) -> Labelled:
-        structures = self.structures()
+        structures = self.structures
         order = np.random.default_rng([seed, 8]).permutation(len(structures))
         few = round(HELD_OUT * len(structures))
         return Labelled([structures[k] for k in order[few:]], [structures[k] for k in order[:few]])
 
+    @cached_property
     def structures(self) -> list[Structure]:
-        """All that differ: a copy would be judged by what it was learned from.
+        """All that differ, read once: a copy would be judged by what it was learned from.
 
         Raises BadInput for a file of less than six, for one without energies or forces, and for impossible atoms.
         """
@@ -200,18 +197,14 @@ def _check_labelled(one: Structure, which: str) -> None:
     if one.energy is None or one.forces is None:
         missing = "energy=…" if one.energy is None else "column forces"
         raise BadInput("problem.data", f"{which} has no {missing}", "label it, or rename what holds it")
-    try:
+    with about("problem.data", f"{which}: ", "correct the symbol"):
         masses_of(one)
-    except BadInput as bad:
-        raise BadInput("problem.data", f"{which}: {bad.what}", "correct the symbol") from None
     _check_apart(one, "problem.data", which)
 
 
 def _check_apart(one: Structure, key: str, which: str) -> None:
-    try:
+    with about(key, f"{which}: "):
         pairs = neighbours(one, TOUCHING)
-    except BadInput as bad:
-        raise BadInput(key, f"{which}: {bad.what}", bad.remedy) from None
     if len(pairs.first):
         i, j, apart = pairs.first[0], pairs.second[0], np.linalg.norm(pairs.vectors(one)[0])
         what = f"{which}: atoms {i} and {j} are {apart:.2g} Å apart"

@@ -82,7 +82,8 @@ class Validation:
 
 def validated(models: Mapping[str, Model], x: Array, y: Array, how: Splits) -> Validation:
     """All models on the same divisions of descriptors (n, d) and values (n,)."""
-    sizes, where, relative = curve_sizes(len(y), x.shape[1], how.folds), outer(x, y), is_relative(y)
+    sizes, where = curve_sizes(groups(x).max() + 1, x.shape[1], how.folds), outer(x, y)
+    relative = is_relative(y)
     return Validation(
         {name: cross_validated(model, x, y, how) for name, model in models.items()},
         {name: extrapolated(model, x, y, where, how.seed) for name, model in models.items()},
@@ -177,15 +178,14 @@ def curve_sizes(n: int, d: int, folds: int) -> list[int]:
 
 def learning_curve(model: Model, x: Array, y: Array, sizes: Sequence[int], relative: bool, seed: int) -> list[float]:
     """The rmse over rows left out, for numbers of samples drawn `CURVE_DRAWS` times; all models see the same draws."""
-    orders = [np.random.default_rng([seed, DRAWS, k]).permutation(len(y)) for k in range(CURVE_DRAWS)]
+    group = groups(x)
+    draws = [np.random.default_rng([seed, DRAWS, k]).permutation(group.max() + 1) for k in range(CURVE_DRAWS)]
+    places = [np.argsort(draw)[group] for draw in draws]  # of each row, which it shares with its copies
     return [
-        math.sqrt(np.mean([_square(model, x, y, order, size, relative, seed) for order in orders])) for size in sizes
+        math.sqrt(np.mean([_square(model, x, y, place, size, relative, seed) for place in places])) for size in sizes
     ]
 
 
-def _square(model: Model, x: Array, y: Array, order: Rows, size: int, relative: bool, seed: int) -> float:
-    group, seen = groups(x), order[:size]
-    unseen = np.setdiff1d(order[size:], np.flatnonzero(np.isin(group, group[seen])))
-    if not len(unseen):
-        return 0.0
+def _square(model: Model, x: Array, y: Array, place: Rows, size: int, relative: bool, seed: int) -> float:
+    seen, unseen = np.split(np.argsort(place, kind="stable"), [np.count_nonzero(place < size)])
     return rmse(model.fit(x[seen], y[seen], seed).predict(x[unseen]), y[unseen], relative) ** 2
